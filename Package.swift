@@ -1,0 +1,132 @@
+// swift-tools-version: 6.2
+// Part of Cairn, a content-addressed blob store.
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    // Data races are compile errors.
+    .swiftLanguageMode(.v6),
+    // A dynamic dispatch is visible where it is paid for.
+    .enableUpcomingFeature("ExistentialAny"),
+    // A C library never leaks into the interface of the module that wraps it.
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    // A member comes from a module that the file itself imports.
+    .enableUpcomingFeature("MemberImportVisibility"),
+    // An async call stays on its caller's executor: no hop per call.
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    // Views of owned memory can be returned without a copy.
+    .enableExperimentalFeature("Lifetimes"),
+    // A warning never survives a build.
+    .treatAllWarnings(as: .error),
+]
+
+// Each use of a pointer says `unsafe`; tests are free of that duty.
+let strict: [SwiftSetting] = settings + [.strictMemorySafety()]
+
+let package = Package(
+    name: "cairn",
+    products: [
+        .library(name: "CairnCore", targets: ["CairnCore"]),
+        .library(name: "Cairn", targets: ["Cairn"]),
+        .library(name: "CairnRegistry", targets: ["CairnRegistry"]),
+        .library(name: "CairnServer", targets: ["CairnServer"]),
+        .library(name: "CairnTesting", targets: ["CairnTesting"]),
+        .executable(name: "cairn", targets: ["cairn"]),
+    ],
+    dependencies: [
+        // Option parsing, help texts and shell completion of the command line tool.
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        // The HTTP server under the registry and the admin socket.
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        // The HTTP client that reaches the admin socket of a running server.
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        // Leveled, structured logs in the server.
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        // Byte buffers and sockets of the server.
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        // Orderly start and stop of the server on signals.
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // MARK: C libraries
+
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(
+            name: "CRocksDB", pkgConfig: "rocksdb", providers: [.apt(["librocksdb-dev"])]),
+        .target(name: "CairnKernels", cSettings: [.unsafeFlags(["-O3"])]),
+
+        // MARK: The store, from the bottom up
+
+        .target(
+            name: "CairnCore", dependencies: ["COpenSSL", "CLZ4", "CairnKernels"],
+            swiftSettings: strict),
+        .target(name: "CairnSegments", dependencies: ["CairnCore"], swiftSettings: strict),
+        .target(name: "CairnIndex", dependencies: ["CairnCore", "CRocksDB"], swiftSettings: strict),
+        .target(name: "CairnKeys", dependencies: ["CairnCore"], swiftSettings: strict),
+        .target(
+            name: "Cairn", dependencies: ["CairnCore", "CairnSegments", "CairnIndex", "CairnKeys"],
+            swiftSettings: strict),
+
+        // MARK: On top of the public interface
+
+        .target(name: "CairnRegistry", dependencies: ["Cairn", "CairnCore"], swiftSettings: strict),
+        .target(
+            name: "CairnServer",
+            dependencies: [
+                "Cairn", "CairnCore", "CairnRegistry",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ], swiftSettings: strict),
+        .target(
+            name: "CairnTesting",
+            dependencies: ["Cairn", "CairnCore", "CairnIndex", "CairnKeys", "CairnSegments"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "cairn",
+            dependencies: [
+                "Cairn", "CairnCore", "CairnServer",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "Tools/cairn", swiftSettings: strict),
+
+        // MARK: Tests
+
+        .target(
+            name: "CairnTestSupport",
+            dependencies: ["Cairn", "CairnCore", "CairnIndex", "CairnSegments", "CairnTesting"],
+            path: "Tests/CairnTestSupport", swiftSettings: settings),
+        .testTarget(
+            name: "CairnCoreTests", dependencies: ["CairnCore", "CairnTestSupport"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "CairnSegmentsTests",
+            dependencies: ["CairnCore", "CairnSegments", "CairnTesting", "CairnTestSupport"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "CairnIndexTests",
+            dependencies: ["CairnCore", "CairnIndex", "CairnTesting", "CairnTestSupport"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "CairnKeysTests",
+            dependencies: ["CairnCore", "CairnKeys", "CairnTesting", "CairnTestSupport"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "CairnTests",
+            dependencies: [
+                "Cairn", "CairnCore", "CairnIndex", "CairnKeys", "CairnSegments", "CairnTesting",
+                "CairnTestSupport",
+            ], swiftSettings: settings),
+        .testTarget(
+            name: "CairnServerTests",
+            dependencies: [
+                "Cairn", "CairnCore", "CairnRegistry", "CairnServer", "CairnTestSupport",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ], swiftSettings: settings),
+    ]
+)

@@ -1,0 +1,2 @@
+// Part of Cairn, a content-addressed blob store.
+#include <rocksdb/c.h>
