@@ -53,7 +53,7 @@ let package = Package(
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .systemLibrary(
             name: "CRocksDB", pkgConfig: "rocksdb", providers: [.apt(["librocksdb-dev"])]),
-        .target(name: "CairnKernels", cSettings: [.unsafeFlags(["-O3"])]),
+        .target(name: "CairnKernels"),
 
         // MARK: The store, from the bottom up
 
