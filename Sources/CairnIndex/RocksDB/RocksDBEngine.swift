@@ -1,0 +1,263 @@
+// Part of Cairn, a content-addressed blob store.
+internal import Synchronization
+
+/// The policy around a database: order of commits, group sync, latched failure, orderly close.
+///
+/// Thread-safe. Locks are taken in this order: gate, sync, commit, failure, views.
+final class RocksDBEngine: @unchecked Sendable {
+    // Unchecked for `database`: it is read inside the gate and cleared while the gate is closed off.
+    private var database: RocksDBDatabase?
+    private let gate = AccessGate()
+    private let path: String
+    private let flushByteCount: Int
+
+    private struct CommitState {
+        var window = CommitWindow()
+        // Bytes written since memory was last flushed.
+        var unflushedByteCount = 0
+    }
+    private let commits = Mutex(CommitState())
+    // Commits up to here are in the database, commits up to there are durable.
+    private let committed = Atomic<UInt64>(0)
+    private let synced = Atomic<UInt64>(0)
+    private let syncing = Mutex(())
+
+    private let failure = Mutex<IndexError?>(nil)
+    private let views = Mutex<[ObjectIdentifier: RocksDBSnapshotHandle]>([:])
+
+    init(_ database: RocksDBDatabase, path: String, flushByteCount: Int) {
+        self.database = database
+        self.path = path
+        self.flushByteCount = flushByteCount
+    }
+
+    /// Runs with the open database, which can't be closed meanwhile.
+    @inline(__always)
+    func withDatabase<R>(
+        _ body: (RocksDBDatabase) throws(IndexError) -> R
+    ) throws(IndexError) -> R {
+        try gate.pass { () throws(IndexError) in
+            guard let database else { throw IndexError(.closed, "the index at \(path) is closed") }
+            return try body(database)
+        }
+    }
+
+    // MARK: - Views
+
+    /// A consistent view as of now.
+    func makeView() throws(IndexError) -> RocksDBView {
+        try withDatabase { database throws(IndexError) in
+            // In this order: the snapshot then holds every commit up to `version`. One that is
+            // newer may be in it too; it counts as a conflict, which costs a repetition.
+            let version = committed.load(ordering: .sequentiallyConsistent)
+            guard let snapshot = database.makeSnapshot() else {
+                throw IndexError(.io, "the index at \(path) gave no snapshot")
+            }
+            let view = RocksDBView(self, version, snapshot)
+            views.withLock { $0[ObjectIdentifier(view)] = snapshot }
+            return view
+        }
+    }
+
+    /// Gives up a view's snapshot, unless closing has done so already.
+    func release(_ id: ObjectIdentifier) {
+        gate.pass {
+            let snapshot = views.withLock { $0.removeValue(forKey: id) }
+            if let database, let snapshot { database.release(snapshot) }
+        }
+    }
+
+    // MARK: - Commit and sync
+
+    /// Validates and applies a transaction.
+    func commit(
+        _ writes: PendingWrites, reads: [CommitWindow.Fingerprint], since begin: UInt64
+    ) throws(IndexError) {
+        try withDatabase { database throws(IndexError) in
+            let batch = RocksDBBatch()
+            var sums: [(table: Int, key: [UInt8], delta: Int64)] = []
+            var stamps: [CommitWindow.Fingerprint] = []
+            for (table, changes) in writes.changes {
+                for (key, change) in changes {
+                    stamps.append(CommitWindow.fingerprint(table, key))
+                    if case .add(let delta) = change {
+                        sums.append((table: table, key: key, delta: delta))
+                        // Brings the row into memory before others have to wait for it.
+                        _ = try database.get(table, key)
+                    } else {
+                        database.append(change, table, key, to: batch)
+                    }
+                }
+            }
+            // Writing inside the lock makes one order of validation, log, visibility and survival.
+            try commits.withLock { state throws(IndexError) in
+                try checkHealth()
+                try flushIfDue(&state, database)
+                guard state.window.isUnchanged(reads, since: begin) else {
+                    throw IndexError(.conflict, "a row that the transaction read has changed")
+                }
+                for sum in sums {
+                    let value = try Counter.adding(sum.delta, to: database.get(sum.table, sum.key))
+                    database.append(.put(value), sum.table, sum.key, to: batch)
+                }
+                try latching { () throws(IndexError) in try database.write(batch) }
+                state.unflushedByteCount += writes.byteCount
+                let version = state.window.append(stamps)
+                committed.store(version, ordering: .sequentiallyConsistent)
+            }
+        }
+    }
+
+    /// Makes every commit before the call durable.
+    ///
+    /// Callers queue up behind the one that syncs. The next of them syncs for all who had come by
+    /// then, and the rest find their commits durable: two syncs serve any number of callers.
+    func sync() throws(IndexError) {
+        try withDatabase { database throws(IndexError) in try sync(database) }
+    }
+
+    /// Syncs and closes.
+    ///
+    /// See ``Index/close()``.
+    func close() throws(IndexError) {
+        var failure: IndexError?
+        do throws(IndexError) {
+            // Flushed as well: the next opening has no log to replay.
+            try withDatabase { database throws(IndexError) in try flush(database, wait: true) }
+        } catch {
+            if error.code == .closed { return }
+            failure = error
+        }
+        // The database ends with its last reference, which is this one.
+        _ = detach()
+        if let failure { throw failure }
+    }
+
+    // MARK: - Maintenance
+
+    func checkpoint(to target: String) throws(IndexError) {
+        try withDatabase { database throws(IndexError) in
+            // RocksDB flushes for this; see `flush` why no commit may come in between.
+            try commits.withLock { state throws(IndexError) in
+                try checkHealth()
+                try latching { () throws(IndexError) in try database.syncLog() }
+                try database.checkpoint(to: target)
+                state.unflushedByteCount = 0
+            }
+        }
+        try Directories.syncParent(of: target)
+    }
+
+    func compact() throws(IndexError) {
+        try withDatabase { database throws(IndexError) in
+            try flush(database, wait: true)
+            database.compact()
+        }
+    }
+
+    func statistics() throws(IndexError) -> IndexStatistics {
+        try withDatabase { database throws(IndexError) in
+            var statistics = IndexStatistics()
+            let unflushed = commits.withLock { UInt64($0.unflushedByteCount) }
+            statistics.unflushedByteCount = unflushed
+            statistics.byteCount = database.sum("rocksdb.total-sst-files-size") + unflushed
+            statistics.entryCount = database.sum("rocksdb.estimate-num-keys")
+            statistics.cacheByteCount = database.value("rocksdb.block-cache-usage")
+            statistics.pendingCompactionByteCount = database.sum(
+                "rocksdb.estimate-pending-compaction-bytes")
+            statistics.backgroundErrorCount = database.value("rocksdb.background-errors")
+            return statistics
+        }
+    }
+
+    // MARK: -
+
+    /// Takes the database away from all callers to come, when those under way are done.
+    private func detach() -> RocksDBDatabase? {
+        gate.closeOff {
+            guard let database else { return nil }
+            views.withLock { views in
+                for snapshot in views.values { database.release(snapshot) }
+                views.removeAll()
+            }
+            self.database = nil
+            return database
+        }
+    }
+
+    private func sync(_ database: RocksDBDatabase) throws(IndexError) {
+        let target = committed.load(ordering: .sequentiallyConsistent)
+        try syncing.withLock { _ throws(IndexError) in
+            try checkHealth()
+            guard synced.load(ordering: .sequentiallyConsistent) < target else { return }
+            let covered = committed.load(ordering: .sequentiallyConsistent)
+            try latching { () throws(IndexError) in try database.syncLog() }
+            synced.store(covered, ordering: .sequentiallyConsistent)
+        }
+    }
+
+    private func flush(_ database: RocksDBDatabase, wait: Bool) throws(IndexError) {
+        try commits.withLock { state throws(IndexError) in
+            try checkHealth()
+            try flush(&state, database, wait: wait)
+        }
+    }
+
+    private func flushIfDue(
+        _ state: inout CommitState, _ database: RocksDBDatabase
+    ) throws(IndexError) {
+        guard state.unflushedByteCount >= flushByteCount else { return }
+        try flush(&state, database, wait: false)
+    }
+
+    /// Flushes memory into files, and with it starts a new log.
+    ///
+    /// The old log is synced first, while no one can commit. RocksDB itself starts a new log
+    /// without that; a power cut could then keep commits of the new log and lose the end of the
+    /// old one, a gap that its recovery does not notice. This way a log that has a successor is
+    /// durable, and what survives is always a prefix of the commits.
+    private func flush(
+        _ state: inout CommitState, _ database: RocksDBDatabase, wait: Bool
+    ) throws(IndexError) {
+        try latching { () throws(IndexError) in
+            try database.syncLog()
+            try database.flush(wait: wait)
+        }
+        state.unflushedByteCount = 0
+    }
+
+    private func checkHealth() throws(IndexError) {
+        if let failure = failure.withLock({ $0 }) { throw failure }
+    }
+
+    /// Runs a write; if it fails, this and every later one fails alike.
+    ///
+    /// The pages of a failed fsync are marked clean, so that repeating it would succeed and lie
+    /// (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
+    private func latching(_ body: () throws(IndexError) -> Void) throws(IndexError) {
+        do throws(IndexError) {
+            try body()
+        } catch {
+            failure.withLock { if $0 == nil { $0 = error } }
+            throw error
+        }
+    }
+}
+
+/// A consistent view that gives its snapshot back when the last reference to it goes.
+final class RocksDBView: Sendable {
+    /// The view holds every commit up to this one.
+    let version: UInt64
+    let snapshot: RocksDBSnapshotHandle
+    let options: RocksDBReadOptions
+    let engine: RocksDBEngine
+
+    init(_ engine: RocksDBEngine, _ version: UInt64, _ snapshot: RocksDBSnapshotHandle) {
+        self.engine = engine
+        self.version = version
+        self.snapshot = snapshot
+        options = RocksDBReadOptions(snapshot)
+    }
+
+    deinit { engine.release(ObjectIdentifier(self)) }
+}
