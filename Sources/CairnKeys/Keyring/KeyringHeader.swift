@@ -1,7 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 internal import CairnCore
 
-// keyring := header record{recordCount}         (records: CairnCore; first the directory, then keys)
+// keyring := header record{recordCount}   (records: CairnCore; first the directory, then keys)
 // header  := magic:"CRNKRING" formatVersion:u16(1) derivation:u8 log2N:u8 r:u32 p:u32
 //            recordCount:u32 revision:u64 keyringID[16] editionID[16] salt[32] verifier[32]
 //            crc32c:u32 reserved:u32(0)

@@ -23,13 +23,13 @@ enum SealedRecord {
         _ plaintext: Span<UInt8>, as label: SealedRecordLabel, with key: Span<UInt8>,
         random: any RandomSource
     ) throws(CoreError) -> [UInt8] {
-        var sealer = RecordSealer(random: random)
-        let plan = sealer.plan(plaintext, compress: false, suite: .committed)
+        var sealer = try RecordSealer(random: random)
+        let plan = try sealer.plan(plaintext, compress: false, suite: .committed)
         var record = [UInt8](repeating: 0, count: plan.recordByteCount)
         var out = record.mutableSpan
         try sealer.seal(
-            plan, plaintext, type: label.type, name: label.name, keySlot: label.slot, key: key,
-            scope: label.scope, binding: label.binding, into: &out)
+            plan, plaintext, type: label.type, name: label.name, binding: label.binding,
+            keySlot: label.slot, key: key, scope: label.scope, into: &out)
         return record
     }
 
@@ -46,12 +46,11 @@ enum SealedRecord {
         else {
             throw CoreError(.corrupted, "not the record that belongs here")
         }
-        var sealer = RecordSealer(random: random)
-        let byteCount = Int(header.plaintextByteCount)
-        return try SecretBytes(byteCount: byteCount) { out throws(CoreError) in
+        var sealer = try RecordSealer(random: random)
+        return try SecretBytes(byteCount: header.plaintextByteCount) { out throws(CoreError) in
             try sealer.open(
-                record, expecting: label.type, name: label.name, key: key, scope: label.scope,
-                binding: label.binding, into: &out)
+                record, expecting: label.type, suite: .committed, name: label.name,
+                binding: label.binding, key: key, scope: label.scope, into: &out)
         }
     }
 }

@@ -1,7 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 internal import CairnCore
 
-// wrapped := record       (CairnCore; type wrappedKey, suite 2, codec raw, at most 4096 bytes plain)
+// wrapped := record   (CairnCore; type wrappedKey, suite 2, codec raw, up to 4096 bytes plain)
 // name    := keyID[16] keyringID[16]
 // keySlot := version of the key's material, from 1
 // binding := SHA-256("cairn wrapped key 1" NUL context)   (authenticated, not stored)
@@ -20,7 +20,7 @@ enum WrappedKey {
 
     /// Reads the clear part of a ciphertext and checks it against accidents.
     ///
-    /// - Throws: ``KeyError`` with code `integrity`.
+    /// - Throws: ``KeyError`` with code `integrity` or `unsupportedVersion`.
     static func address(of wrapped: Span<UInt8>) throws(KeyError) -> Address {
         do throws(CoreError) {
             guard wrapped.count <= DataKey.wrappedByteCountMax else {
@@ -93,9 +93,13 @@ enum WrappedKey {
 
     // MARK: -
 
-    /// One message for every reason.
+    // One message for every reason. Only an undamaged header can be of a newer version.
     private static func refusal(_ cause: CoreError) -> KeyError {
-        KeyError(
+        guard cause.code != .unsupportedVersion else {
+            return KeyError(
+                .unsupportedVersion, "a newer Cairn wrote the ciphertext", cause: cause)
+        }
+        return KeyError(
             .integrity, "the ciphertext or its encryption context is not what was wrapped",
             cause: cause)
     }

@@ -57,7 +57,7 @@ public struct EncryptionContext: Hashable, Sendable, CustomStringConvertible {
         guard sorted.count <= Self.pairCountMax else {
             throw KeyError(
                 .limitExceeded,
-                "an encryption context holds at most \(Self.pairCountMax) pairs, not \(sorted.count)"
+                "an encryption context holds at most \(Self.pairCountMax) pairs"
             )
         }
         for pair in sorted {

@@ -75,7 +75,8 @@ public protocol KeyProvider: Sendable {
     /// Unwraps a ciphertext, which itself names its key (KMS `Decrypt`).
     ///
     /// - Throws: ``KeyError`` with code `integrity` (damaged, forged, or another context),
-    ///   `keyNotFound`, `keyDisabled` or `unavailable`.
+    ///   `keyNotFound`, `keyDisabled`, `unsupportedVersion` (undamaged, in a form of the future)
+    ///   or `unavailable`.
     func decrypt(
         _ wrapped: [UInt8], context: EncryptionContext
     ) async throws(KeyError) -> SecretBytes

@@ -89,8 +89,8 @@ public struct KeyReference: Hashable, Sendable, CustomStringConvertible {
         else {
             throw KeyError(
                 .invalidArgument,
-                "an alias is \(aliasPrefix) and up to \(aliasByteCountMax - aliasPrefix.utf8.count) "
-                    + "letters, digits, slashes, underscores and hyphens")
+                "an alias is \(aliasPrefix) with letters, digits, slashes, underscores and "
+                    + "hyphens, at most \(aliasByteCountMax) in all")
         }
     }
 
