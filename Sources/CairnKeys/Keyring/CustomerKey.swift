@@ -1,0 +1,73 @@
+// Part of Cairn, a content-addressed blob store.
+internal import CairnCore
+
+/// A customer key: a name that stays, and material that is only ever added to.
+struct CustomerKey: Sendable {
+    /// The most versions of material: monthly rotation for eighty years.
+    static let materialCountMax = 1000
+    /// One AES-256 key in each version.
+    static let materialByteCount = 32
+
+    let id: Octets16
+    let createdAt: Timestamp
+    var isEnabled = true
+    /// When each version was made, version 1 first; never empty.
+    let materialDates: [Timestamp]
+    /// All versions end to end: a secret takes whole pages, so one for each key and not for each
+    /// version.
+    let materials: SecretBytes
+
+    init(
+        id: Octets16, createdAt: Timestamp, isEnabled: Bool = true, materialDates: [Timestamp],
+        materials: SecretBytes
+    ) {
+        assert(!materialDates.isEmpty)
+        assert(materials.byteCount == materialDates.count * Self.materialByteCount)
+        self.id = id
+        self.createdAt = createdAt
+        self.isEnabled = isEnabled
+        self.materialDates = materialDates
+        self.materials = materials
+    }
+
+    /// A new key with random material.
+    init(createdAt: Timestamp, random: any RandomSource) {
+        self.init(
+            id: .randomUUID(from: random), createdAt: createdAt, materialDates: [createdAt],
+            materials: .random(byteCount: Self.materialByteCount, from: random))
+    }
+
+    var keyID: KeyID { KeyID(uuid: id) }
+
+    /// The version that wraps from now on; each wrapped key names its own.
+    var currentVersion: UInt32 { UInt32(materialDates.count) }
+
+    func hasMaterial(version: UInt32) -> Bool {
+        (1...currentVersion).contains(version)
+    }
+
+    /// Lets `body` look at one version.
+    ///
+    /// - Precondition: ``hasMaterial(version:)``.
+    func withMaterial<Result, Failure: Error>(
+        version: UInt32, _ body: (Span<UInt8>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        precondition(hasMaterial(version: version))
+        let start = Int(version - 1) * Self.materialByteCount
+        return try materials.withSpan { all throws(Failure) in
+            try body(all.extracting(start..<start + Self.materialByteCount))
+        }
+    }
+
+    /// The same key with one more version.
+    func adding(_ material: SecretBytes, at now: Timestamp) -> Self {
+        let byteCount = materials.byteCount + material.byteCount
+        let all = SecretBytes(byteCount: byteCount) { out in
+            materials.withSpan { out.copy($0) }
+            material.withSpan { out.copy($0, to: materials.byteCount) }
+        }
+        return Self(
+            id: id, createdAt: createdAt, isEnabled: isEnabled,
+            materialDates: materialDates + [now], materials: all)
+    }
+}

@@ -1,0 +1,218 @@
+// Part of Cairn, a content-addressed blob store.
+public import CairnCore
+
+/// The embedded key provider: customer keys in one sealed file.
+///
+/// Bytes in, bytes out: whoever owns the file reads it, hands its bytes to
+/// ``init(decoding:protection:random:clock:)`` and writes what ``encoded()`` returns. A keyring
+/// never changes, so it is safe to share between threads. A change gives a successor; its owner
+/// writes the successor durably **before** using it, because a data key that was wrapped with
+/// material that is in no file is lost with the process.
+///
+/// ```swift
+/// let keyring = try Keyring.create(protection: .passphrase(passphrase), random: SystemRandom(),
+///                                  clock: SystemClock())
+/// try disk.replace("keyring", with: keyring.encoded().span, permissions: 0o600)
+/// let dataKey = try await keyring.generateDataKey(
+///     under: .default, context: EncryptionContext(["bucket": id]))
+/// ```
+public final class Keyring: KeyProvider {
+    /// The most bytes of a keyring file; read no more than this.
+    public static let encodedByteCountMax = KeyringFile.byteCountMax
+
+    private let contents: KeyringContents
+    private let seal: KeyringSeal
+    private let random: any RandomSource
+    private let clock: any StoreClock
+
+    /// Makes a keyring with one customer key, reached as ``KeyReference/default``.
+    ///
+    /// Nothing is durable: write ``encoded()`` before wrapping anything of value. With a
+    /// passphrase this blocks for as long as `scrypt` says; call it on a thread that may block.
+    ///
+    /// - Parameter scrypt: The cost of guessing; of no meaning for a key file.
+    /// - Throws: ``KeyError`` with code `invalidArgument` (the form of the passphrase or key
+    ///   file) or `limitExceeded` (no memory for scrypt).
+    public static func create(
+        protection: KeyringProtection, random: any RandomSource, clock: any StoreClock,
+        scrypt: PassphraseCost = .standard
+    ) throws(KeyError) -> Keyring {
+        let seal = try KeyringSeal(protection, scrypt: scrypt, random: random)
+        let now = clock.now()
+        var contents = KeyringContents(id: .randomUUID(from: random), createdAt: now)
+        try contents.addKey(
+            CustomerKey(createdAt: now, random: random), alias: KeyReference.defaultAlias)
+        return Keyring(contents, seal, random, clock)
+    }
+
+    /// Opens the bytes of a keyring file.
+    ///
+    /// With a passphrase this blocks for as long as the file's scrypt parameters say, at most
+    /// ``PassphraseCost/workMax``; call it on a thread that may block.
+    ///
+    /// - Throws: ``KeyError`` with code `wrongPassphrase` (the file is undamaged and does not
+    ///   open with this), `corrupted` (restore a copy), `unsupportedVersion` (a newer Cairn wrote
+    ///   it), `limitExceeded` (parameters no honest file has) or `invalidArgument` (the form of
+    ///   the passphrase or key file).
+    public convenience init(
+        decoding bytes: [UInt8], protection: KeyringProtection, random: any RandomSource,
+        clock: any StoreClock
+    ) throws(KeyError) {
+        let (contents, seal) = try KeyringFile.decode(
+            bytes.span, protection: protection, random: random)
+        self.init(contents, seal, random, clock)
+    }
+
+    private init(
+        _ contents: KeyringContents, _ seal: KeyringSeal, _ random: any RandomSource,
+        _ clock: any StoreClock
+    ) {
+        self.contents = contents
+        self.seal = seal
+        self.random = random
+        self.clock = clock
+    }
+
+    /// The UUID of the keyring; every successor has the same.
+    public var id: String { contents.id.uuidText }
+
+    /// Grows by one with every change: a smaller one than last seen is an older copy of the file.
+    public var revision: UInt64 { contents.revision }
+
+    /// Describes every customer key, in the order of their creation.
+    public var keys: [KeyDescription] { contents.keys.map(description) }
+
+    /// The bytes of the keyring file.
+    ///
+    /// Different at each call, as salts are random; each opens with the same passphrase. Cheap:
+    /// nothing is stretched again.
+    ///
+    /// - Throws: ``KeyError`` with code `limitExceeded`.
+    public func encoded() throws(KeyError) -> [UInt8] {
+        try KeyringFile.encode(contents, seal, random: random)
+    }
+
+    /// Checks a keyring file as far as that goes without opening it: form, limits, checksums.
+    ///
+    /// - Throws: ``KeyError`` with code `corrupted`, `unsupportedVersion` or `limitExceeded`.
+    public static func verifyChecksums(_ bytes: [UInt8]) throws(KeyError) {
+        _ = try KeyringFile.check(bytes.span)
+    }
+}
+
+// MARK: - Key provider
+
+extension Keyring {
+    /// Tells the id, aliases and state of a key, whatever its state.
+    public func describeKey(_ key: KeyReference) async throws(KeyError) -> KeyDescription {
+        description(try contents.key(key))
+    }
+
+    /// Makes 32 random bytes and wraps them with the newest material of the key.
+    public func generateDataKey(
+        under key: KeyReference, context: EncryptionContext
+    ) async throws(KeyError) -> DataKey {
+        let key = try contents.usableKey(key)
+        let plaintext = SecretBytes.random(byteCount: DataKey.byteCount, from: random)
+        let wrapped = try WrappedKey.wrap(
+            plaintext, with: key, of: contents.id, context: context, random: random)
+        return try DataKey(plaintext: plaintext, wrapped: wrapped, keyID: key.keyID)
+    }
+
+    /// Unwraps a ciphertext of this keyring.
+    public func decrypt(
+        _ wrapped: [UInt8], context: EncryptionContext
+    ) async throws(KeyError) -> SecretBytes {
+        try unwrap(wrapped, context)
+    }
+
+    /// Wraps the same plaintext again, under the newest material of a key and another context.
+    public func reEncrypt(
+        _ wrapped: [UInt8], context: EncryptionContext,
+        to key: KeyReference, newContext: EncryptionContext
+    ) async throws(KeyError) -> [UInt8] {
+        let key = try contents.usableKey(key)
+        let plaintext = try unwrap(wrapped, context)
+        return try WrappedKey.wrap(
+            plaintext, with: key, of: contents.id, context: newContext, random: random)
+    }
+
+    private func unwrap(
+        _ wrapped: [UInt8], _ context: EncryptionContext
+    ) throws(KeyError) -> SecretBytes {
+        let address = try WrappedKey.address(of: wrapped.span)
+        guard address.keyringID == contents.id, let key = contents.key(address.keyID) else {
+            throw KeyError(
+                .keyNotFound,
+                "the ciphertext names key \(KeyID(uuid: address.keyID)), which is not in this "
+                    + "keyring")
+        }
+        try contents.checkUsable(key)
+        return try WrappedKey.unwrap(
+            wrapped.span, with: key, of: contents.id, version: address.materialVersion,
+            context: context, random: random)
+    }
+
+    private func description(_ key: CustomerKey) -> KeyDescription {
+        KeyDescription(
+            id: key.keyID, aliases: contents.aliases(of: key.id),
+            state: key.isEnabled ? .enabled : .disabled, createdAt: key.createdAt)
+    }
+}
+
+// MARK: - Successors
+
+extension Keyring {
+    /// The keyring with one more customer key under a new alias.
+    ///
+    /// - Throws: ``KeyError`` with code `invalidArgument` (a malformed or taken alias) or
+    ///   `limitExceeded`.
+    package func addingKey(alias: String) throws(KeyError) -> Keyring {
+        let key = CustomerKey(createdAt: clock.now(), random: random)
+        return try successor { contents throws(KeyError) in
+            try contents.addKey(key, alias: alias)
+        }
+    }
+
+    /// The keyring with new material in a key; older ciphertexts still decrypt.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound`, `keyDisabled` or `limitExceeded`.
+    package func rotatingKey(_ key: KeyReference) throws(KeyError) -> Keyring {
+        let material = SecretBytes.random(byteCount: CustomerKey.materialByteCount, from: random)
+        return try successor { contents throws(KeyError) in
+            try contents.rotate(key, at: clock.now(), adding: material)
+        }
+    }
+
+    /// The keyring with a key enabled or disabled.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound`.
+    package func settingKey(_ key: KeyReference, isEnabled: Bool) throws(KeyError) -> Keyring {
+        try successor { contents throws(KeyError) in
+            try contents.setEnabled(isEnabled, key)
+        }
+    }
+
+    /// The same keys under another passphrase or key file, with a new salt.
+    ///
+    /// Copies of the old file still open with the old one: to shut those out, rotate the keys and
+    /// rewrap what they wrapped. Blocks as ``create(protection:random:clock:scrypt:)`` does.
+    ///
+    /// - Throws: ``KeyError`` with code `invalidArgument` or `limitExceeded`.
+    package func protected(
+        by protection: KeyringProtection, scrypt: PassphraseCost = .standard
+    ) throws(KeyError) -> Keyring {
+        var next = contents
+        next.advanceRevision()
+        let seal = try KeyringSeal(protection, scrypt: scrypt, random: random)
+        return Keyring(next, seal, random, clock)
+    }
+
+    private func successor(
+        _ change: (inout KeyringContents) throws(KeyError) -> Void
+    ) throws(KeyError) -> Keyring {
+        var next = contents
+        try change(&next)
+        return Keyring(next, seal, random, clock)
+    }
+}

@@ -1,0 +1,101 @@
+// Part of Cairn, a content-addressed blob store.
+import CairnCore
+import CairnKeys
+import Synchronization
+
+/// Repeatable bytes that remember every draw of 32, the size of keys and salts.
+final class SeededRandom: RandomSource {
+    private let state: Mutex<(next: UInt64, draws: [[UInt8]])>
+
+    init(seed: UInt64) {
+        state = Mutex((seed, []))
+    }
+
+    var drawsOf32: [[UInt8]] { state.withLock(\.draws) }
+
+    func fill(_ bytes: inout MutableSpan<UInt8>) {
+        let count = bytes.count
+        let drawn = state.withLock { state in
+            let drawn = (0..<count).map { _ in Self.byte(&state.next) }
+            if drawn.count == 32 {
+                state.draws.append(drawn)
+            }
+            return drawn
+        }
+        for index in bytes.indices {
+            bytes[index] = drawn[index]
+        }
+    }
+
+    func number(below bound: Int) -> Int {
+        state.withLock { state in
+            let high = UInt64(Self.byte(&state.next)) << 8
+            return Int(high | UInt64(Self.byte(&state.next))) % bound
+        }
+    }
+
+    // SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
+    private static func byte(_ state: inout UInt64) -> UInt8 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
+        return UInt8(truncatingIfNeeded: mixed ^ mixed >> 31)
+    }
+}
+
+/// A clock that stands still.
+struct FixedClock: StoreClock {
+    var time = Timestamp(nanosecondsSinceEpoch: 1_700_000_000_000_000_000)
+
+    func now() -> Timestamp { time }
+}
+
+extension PassphraseCost {
+    /// A guess in microseconds, for tests that guess thousands of times.
+    static var tiny: Self {
+        get throws { try Self(log2N: 4, r: 1, p: 1) }
+    }
+}
+
+extension SecretBytes {
+    convenience init(_ bytes: [UInt8]) { self.init(copying: bytes.span) }
+
+    convenience init(_ text: String) { self.init(Array(text.utf8)) }
+
+    var bytes: [UInt8] { withSpan { [UInt8](copying: $0) } }
+}
+
+extension KeyError {
+    /// Any error of that code, as equality goes by code.
+    static func with(_ code: Code) -> Self { Self(code, "") }
+}
+
+/// The two ways to protect a keyring.
+enum ProtectionKind: CaseIterable, Sendable {
+    case passphrase, keyFile
+
+    var right: KeyringProtection {
+        switch self {
+        case .passphrase: .passphrase(SecretBytes("correct horse battery staple"))
+        case .keyFile: .keyFile(SecretBytes([UInt8](repeating: 0x5a, count: 32)))
+        }
+    }
+
+    var wrong: KeyringProtection {
+        switch self {
+        case .passphrase: .passphrase(SecretBytes("correct horse battery stapler"))
+        case .keyFile: .keyFile(SecretBytes([UInt8](repeating: 0x5b, count: 32)))
+        }
+    }
+
+    func makeKeyring(random: SeededRandom = SeededRandom(seed: 1)) throws -> Keyring {
+        try Keyring.create(
+            protection: right, random: random, clock: FixedClock(), scrypt: .tiny)
+    }
+
+    func open(_ bytes: [UInt8]) throws(KeyError) -> Keyring {
+        try Keyring(
+            decoding: bytes, protection: right, random: SeededRandom(seed: 2), clock: FixedClock())
+    }
+}
