@@ -1,0 +1,25 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import Glibc
+
+/// Tells what time it is; the store never asks anything else.
+///
+/// Calls may come from any thread.
+public protocol StoreClock: Sendable {
+    /// The current moment. It may jump, also backwards, when someone sets the clock.
+    func now() -> Timestamp
+}
+
+/// The clock of the operating system.
+public struct SystemClock: StoreClock {
+    /// Creates a clock; all of them tell the same time.
+    public init() {}
+
+    /// The current moment.
+    public func now() -> Timestamp {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(nanosecondsSinceEpoch: 0) + .seconds(time.tv_sec)
+            + .nanoseconds(time.tv_nsec)
+    }
+}
