@@ -96,22 +96,42 @@ SHA_TARGET void cairn_sha256_blocks(uint32_t h[8], const uint8_t *blocks, size_t
     store_lanes(h, lanes);
 }
 
-// The same sixteen rounds for two streams, four rounds of one and four of the other.
+// Keeps the rounds of both streams in the order of this source. Left to itself the compiler gives one stream several in a row, and the pair takes 11 % longer than one stream
+// (clang 21, Zen 4; with the order kept, 0 %).
+#define KEEP_ORDER(a, b) \
+    __asm__ volatile("" : "+x"((a)->abef), "+x"((a)->cdgh), "+x"((b)->abef), "+x"((b)->cdgh))
+
+// Four rounds of each stream, two of one and two of the other in turn.
+SHA_INLINE void four_rounds_pair(
+    struct lanes *a, __m128i a_words, struct lanes *b, __m128i b_words, int group
+) {
+    __m128i constants = _mm_load_si128((const __m128i *)&round_constants[4 * group]);
+    __m128i a_sum = _mm_add_epi32(a_words, constants);
+    __m128i b_sum = _mm_add_epi32(b_words, constants);
+    a->cdgh = _mm_sha256rnds2_epu32(a->cdgh, a->abef, a_sum);
+    KEEP_ORDER(a, b);
+    b->cdgh = _mm_sha256rnds2_epu32(b->cdgh, b->abef, b_sum);
+    KEEP_ORDER(a, b);
+    a_sum = _mm_shuffle_epi32(a_sum, 0x0E);
+    a->abef = _mm_sha256rnds2_epu32(a->abef, a->cdgh, a_sum);
+    KEEP_ORDER(a, b);
+    b_sum = _mm_shuffle_epi32(b_sum, 0x0E);
+    b->abef = _mm_sha256rnds2_epu32(b->abef, b->cdgh, b_sum);
+    KEEP_ORDER(a, b);
+}
+
+// One turn of the schedule for two streams.
 #define TURN_PAIR(a, aw, b, bw, group)                       \
-    four_rounds(&a, aw[0], group);                           \
-    four_rounds(&b, bw[0], group);                           \
+    four_rounds_pair(&a, aw[0], &b, bw[0], group);           \
     aw[0] = next_words(aw[0], aw[1], aw[2], aw[3]);          \
     bw[0] = next_words(bw[0], bw[1], bw[2], bw[3]);          \
-    four_rounds(&a, aw[1], group + 1);                       \
-    four_rounds(&b, bw[1], group + 1);                       \
+    four_rounds_pair(&a, aw[1], &b, bw[1], group + 1);       \
     aw[1] = next_words(aw[1], aw[2], aw[3], aw[0]);          \
     bw[1] = next_words(bw[1], bw[2], bw[3], bw[0]);          \
-    four_rounds(&a, aw[2], group + 2);                       \
-    four_rounds(&b, bw[2], group + 2);                       \
+    four_rounds_pair(&a, aw[2], &b, bw[2], group + 2);       \
     aw[2] = next_words(aw[2], aw[3], aw[0], aw[1]);          \
     bw[2] = next_words(bw[2], bw[3], bw[0], bw[1]);          \
-    four_rounds(&a, aw[3], group + 3);                       \
-    four_rounds(&b, bw[3], group + 3);                       \
+    four_rounds_pair(&a, aw[3], &b, bw[3], group + 3);       \
     aw[3] = next_words(aw[3], aw[0], aw[1], aw[2]);          \
     bw[3] = next_words(bw[3], bw[0], bw[1], bw[2]);
 
@@ -129,10 +149,7 @@ SHA_TARGET void cairn_sha256_blocks_pair(
         TURN_PAIR(a, aw, b, bw, 0)
         TURN_PAIR(a, aw, b, bw, 4)
         TURN_PAIR(a, aw, b, bw, 8)
-        for (int i = 0; i < 4; i++) {
-            four_rounds(&a, aw[i], 12 + i);
-            four_rounds(&b, bw[i], 12 + i);
-        }
+        for (int i = 0; i < 4; i++) four_rounds_pair(&a, aw[i], &b, bw[i], 12 + i);
         a.abef = _mm_add_epi32(a.abef, a_before.abef);
         a.cdgh = _mm_add_epi32(a.cdgh, a_before.cdgh);
         b.abef = _mm_add_epi32(b.abef, b_before.abef);

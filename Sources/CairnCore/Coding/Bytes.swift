@@ -34,6 +34,21 @@ extension Span<UInt8> {
         return Value(littleEndian: value)
     }
 
+    /// The bytes in lower-case hexadecimal digits.
+    package var hex: String {
+        unsafe String(unsafeUninitializedCapacity: 2 * count) { buffer in
+            for index in indices {
+                unsafe buffer[2 * index] = Self.digit(self[index] >> 4)
+                unsafe buffer[2 * index + 1] = Self.digit(self[index] & 15)
+            }
+            return 2 * count
+        }
+    }
+
+    private static func digit(_ value: UInt8) -> UInt8 {
+        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
+    }
+
     /// Whether both views hold the same bytes. Stops early: not for secrets.
     package func hasSameBytes(as other: Span<UInt8>) -> Bool {
         guard count == other.count else { return false }
@@ -44,6 +59,12 @@ extension Span<UInt8> {
 }
 
 extension MutableSpan<UInt8> {
+    /// A mutable view of a part, for as long as this one is not used.
+    @_lifetime(&self)
+    package mutating func part(_ range: Range<Int>) -> MutableSpan<UInt8> {
+        _mutatingExtracting(range)
+    }
+
     /// Copies all of `bytes` to `offset`.
     ///
     /// - Precondition: `offset + bytes.count <= count`.

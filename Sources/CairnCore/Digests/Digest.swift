@@ -94,15 +94,7 @@ public struct Digest: Hashable, Comparable, Sendable, CustomStringConvertible {
     public var bytes: [UInt8] { [UInt8](copying: span) }
 
     /// The digest in lower-case hexadecimal digits.
-    public var hex: String {
-        unsafe String(unsafeUninitializedCapacity: 2 * algorithm.byteCount) { buffer in
-            for index in 0..<algorithm.byteCount {
-                unsafe buffer[2 * index] = Self.digit(storage[index] >> 4)
-                unsafe buffer[2 * index + 1] = Self.digit(storage[index] & 15)
-            }
-            return 2 * algorithm.byteCount
-        }
-    }
+    public var hex: String { span.hex }
 
     /// The digest's text, `sha256:...`.
     public var description: String { algorithm.name + ":" + hex }
@@ -159,9 +151,5 @@ public struct Digest: Hashable, Comparable, Sendable, CustomStringConvertible {
         case UInt8(ascii: "a")...UInt8(ascii: "f"): character - UInt8(ascii: "a") + 10
         default: nil
         }
-    }
-
-    private static func digit(_ value: UInt8) -> UInt8 {
-        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
     }
 }
