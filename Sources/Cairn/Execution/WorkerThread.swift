@@ -1,0 +1,37 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import Glibc
+
+/// A thread of the operating system that runs one closure. Join it once, from another thread.
+@safe
+struct WorkerThread: Sendable {
+    private final class Start {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
+
+    private let handle: pthread_t
+
+    /// Starts the thread; nil when the system gives none.
+    init?(name: String, _ body: @escaping @Sendable () -> Void) {
+        let start = unsafe Unmanaged.passRetained(Start(body))
+        var handle = pthread_t()
+        let result = unsafe pthread_create(
+            &handle, nil,
+            { argument in
+                if let argument = unsafe argument {
+                    unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
+                }
+                return unsafe nil
+            }, start.toOpaque())
+        guard result == 0 else {
+            unsafe start.release()
+            return nil
+        }
+        // Linux shows 15 characters of a thread's name.
+        unsafe pthread_setname_np(handle, String(name.prefix(15)))
+        self.handle = handle
+    }
+
+    func join() { unsafe pthread_join(handle, nil) }
+}
