@@ -1,0 +1,25 @@
+// Part of Cairn, a content-addressed blob store.
+internal import ArgumentParser
+internal import Cairn
+internal import CairnServer
+
+/// Serves the store as an image registry.
+struct ServeCommand: StoreCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Serve the store as an image registry.",
+        discussion: """
+            Prints one line when it accepts connections. While it runs, the other commands go \
+            through its socket in the store's directory. SIGTERM and SIGINT stop it in order.
+            """)
+
+    @OptionGroup var options: StoreOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "Where to listen; port 0 takes any free one.", valueName: "host:port"))
+    var listen = "127.0.0.1:5000"
+
+    func perform() async throws {
+    }
+}
