@@ -27,8 +27,7 @@ struct Failure {
         case let error as AdminError:
             self.init(code: error.code.name, message: error.message, directory: directory)
         case let error as StoreError:
-            let mapped = AdminError(error)
-            self.init(code: mapped.code.name, message: mapped.message, directory: directory)
+            self.init(code: error.code.description, message: error.message, directory: directory)
         case let error as FileFailure:
             let code = error.isOutOfSpace ? "outOfSpace" : "file"
             let exit = error.isBrokenPipe ? Self.brokenPipe : Self.exitCode(of: code)
