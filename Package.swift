@@ -128,5 +128,7 @@ let package = Package(
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ], swiftSettings: settings),
+        .testTarget(
+            name: "CairnCommandTests", dependencies: ["cairn"], swiftSettings: settings),
     ]
 )
