@@ -57,9 +57,9 @@ enum PercentCoding {
     }
 }
 
-/// The parameters of a request's query, decoded; of several with one name, the first counts.
+/// The parameters of a request's query, decoded.
 struct Query {
-    private var values: [String: String] = [:]
+    private var values: [String: [String]] = [:]
 
     /// Parses what follows the question mark; nil when it is malformed.
     init?(_ text: some StringProtocol) {
@@ -68,10 +68,15 @@ struct Query {
             guard let name = PercentCoding.decode(parts[0]),
                 let value = PercentCoding.decode(parts.count > 1 ? parts[1] : "")
             else { return nil }
-            if values[name] == nil { values[name] = value }
+            values[name, default: []].append(value)
         }
     }
 
     /// The value of a parameter; nil when it is absent, empty when it has none.
-    subscript(name: String) -> String? { values[name] }
+    ///
+    /// Of several with one name the first counts.
+    subscript(name: String) -> String? { values[name]?.first }
+
+    /// All values of a parameter, in order.
+    func all(_ name: String) -> [String] { values[name] ?? [] }
 }
