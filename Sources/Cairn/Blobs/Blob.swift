@@ -1,6 +1,6 @@
 // Part of Cairn, a content-addressed blob store.
 
-public import CairnCore
+internal import CairnCore
 
 /// An open blob: its keys and the root of its tree are at hand.
 ///
@@ -51,8 +51,8 @@ public final class Blob: Sendable {
             throw StoreError(.rangeInvalid, "offset \(offset) lies behind the end of the blob")
         }
         let count = Int(min(UInt64(output.count), description.byteCount - offset))
-        var context = WorkerContext(sealer: RecordSealer(random: engine.random))
         try engine.checkOpen()
+        var context = try WorkerContext(random: engine.random)
         try read(into: &output, range: offset..<offset + UInt64(count), &context)
         return count
     }
@@ -92,7 +92,7 @@ public final class Blob: Sendable {
                 let slices = try cursor.next(
                     upTo: BlobBytes.bufferByteCount, reader, &context)
                 let count = slices.reduce(0) { $0 + $1.range.count }
-                var target = output.extracting(position..<position + count)
+                var target = output.part(position..<position + count)
                 try reader.read(slices, into: &target, &context)
                 position += count
             }

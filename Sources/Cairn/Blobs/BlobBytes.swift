@@ -112,18 +112,20 @@ public struct BlobBytes: AsyncSequence, Sendable {
 
 /// A buffer on its way. Completed once and awaited at most once.
 private final class PendingRead: Sendable {
+    private typealias Waiter = CheckedContinuation<Result<[UInt8], StoreError>, Never>
+
     private enum State {
         case running
-        case awaited(CheckedContinuation<Result<[UInt8], StoreError>, Never>)
+        case awaited(Waiter)
         case done(Result<[UInt8], StoreError>)
     }
 
     private let state = Mutex(State.running)
 
     func complete(_ result: Result<[UInt8], StoreError>) {
-        let waiter = state.withLock { state in
+        let waiter = state.withLock { state -> Waiter? in
             defer { state = .done(result) }
-            guard case .awaited(let waiter) = state else { return nil as CheckedContinuation? }
+            guard case .awaited(let waiter) = state else { return nil }
             return waiter
         }
         waiter?.resume(returning: result)

@@ -46,7 +46,7 @@ struct ChunkReader: Sendable {
                 let record = raw.span.extracting(
                     offset..<offset + Int(locations[item].byteCount))
                 let slice = slices[item]
-                var target = output.extracting(position..<position + slice.range.count)
+                var target = output.part(position..<position + slice.range.count)
                 try open(record, slice, ids[item], into: &target, &context)
                 position += slice.range.count
             }

@@ -16,7 +16,8 @@ extension Bucket {
     public func putBlob(
         _ bytes: Span<UInt8>, expecting expected: Digest? = nil
     ) async throws(StoreError) -> BlobDescription {
-        try await store(bytes, expecting: expected, isPinned: true) { transaction, blob, bucket in
+        try await store(bytes, expecting: expected, isPinned: true) {
+            (transaction, blob, bucket) throws(StoreError) in
             try transaction.link(blob, in: bucket)
         }
     }

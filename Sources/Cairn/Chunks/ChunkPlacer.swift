@@ -168,9 +168,9 @@ struct ChunkPlacer: Sendable {
             + RecordHeader.recordByteCount(suite: .committed, plaintextByteCount: list.count)
         let location = try lower("appending a recipe", segments: { () throws(SegmentError) in
             try engine.segments.append(byteCount: byteCount) { (out) throws(CoreError) in
-                var first = out.extracting(..<nodeByteCount)
+                var first = out.part(0..<nodeByteCount)
                 try seal(node, hash, id, into: &first, &context)
-                var second = out.extracting(nodeByteCount...)
+                var second = out.part(nodeByteCount..<byteCount)
                 try seal(list, of: id, into: &second, &context)
             }
         })

@@ -1,5 +1,6 @@
 // Part of Cairn, a content-addressed blob store.
 
+internal import CairnCore
 internal import CairnIndex
 internal import CairnSegments
 internal import Synchronization
@@ -36,7 +37,7 @@ final class GroupCommitter: Sendable {
 
     init(index: any Index, segments: any SegmentStore) throws(StoreError) {
         thread = Mutex(nil)
-        let started = WorkerThread(name: "cairn-commit") { [state] in
+        let started = WorkerThread { [state] in
             while let group = Self.nextGroup(state) {
                 Self.commit(group, index: index, segments: segments)
             }

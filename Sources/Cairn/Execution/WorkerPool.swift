@@ -1,12 +1,17 @@
 // Part of Cairn, a content-addressed blob store.
 
 internal import CairnCore
-internal import CairnSegments
 internal import Synchronization
 
 /// What a worker thread owns: the contexts that would be costly to make for each job.
-struct WorkerContext: ~Copyable {
+struct WorkerContext: ~Copyable, Sendable {
     var sealer: RecordSealer
+
+    init(random: any RandomSource) throws(StoreError) {
+        sealer = try lower("preparing a worker thread", core: { () throws(CoreError) in
+            try RecordSealer(random: random)
+        })
+    }
 }
 
 /// The threads that do the store's work: hashing, sealing, file and index calls.
@@ -31,8 +36,9 @@ final class WorkerPool: Sendable {
         threads = Mutex([])
         var started: [WorkerThread] = []
         for number in 0..<count {
-            let thread = WorkerThread(name: "cairn-worker-\(number)") { [state] in
-                Self.work(state, random: random)
+            let context = ContextBox(try WorkerContext(random: random))
+            let thread = WorkerThread { [state] in
+                if var context = context.take() { Self.work(state, &context) }
             }
             guard let thread else {
                 Self.stop(state, started)
@@ -85,8 +91,7 @@ final class WorkerPool: Sendable {
         for thread in threads { thread.join() }
     }
 
-    private static func work(_ state: Monitor<State>, random: any RandomSource) {
-        var context = WorkerContext(sealer: RecordSealer(random: random))
+    private static func work(_ state: Monitor<State>, _ context: inout WorkerContext) {
         while let job = next(state) { job(&context) }
     }
 
@@ -103,6 +108,21 @@ final class WorkerPool: Sendable {
                 return .some(job)
             }
             return state.isStopping ? .some(.none) : .none
+        }
+    }
+}
+
+/// Hands a context to the thread that will own it.
+private final class ContextBox: Sendable {
+    private let context: Mutex<WorkerContext?>
+
+    init(_ context: consuming sending WorkerContext) { self.context = Mutex(context) }
+
+    func take() -> WorkerContext? {
+        context.withLock { context in
+            var taken: WorkerContext?
+            swap(&taken, &context)
+            return taken
         }
     }
 }

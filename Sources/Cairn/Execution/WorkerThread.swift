@@ -13,7 +13,7 @@ struct WorkerThread: Sendable {
     private let handle: pthread_t
 
     /// Starts the thread; nil when the system gives none.
-    init?(name: String, _ body: @escaping @Sendable () -> Void) {
+    init?(_ body: @escaping @Sendable () -> Void) {
         let start = unsafe Unmanaged.passRetained(Start(body))
         var handle = pthread_t()
         let result = unsafe pthread_create(
@@ -22,16 +22,14 @@ struct WorkerThread: Sendable {
                 if let argument = unsafe argument {
                     unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
                 }
-                return unsafe nil
+                return nil
             }, start.toOpaque())
         guard result == 0 else {
             unsafe start.release()
             return nil
         }
-        // Linux shows 15 characters of a thread's name.
-        unsafe pthread_setname_np(handle, String(name.prefix(15)))
         self.handle = handle
     }
 
-    func join() { unsafe pthread_join(handle, nil) }
+    func join() { pthread_join(handle, nil) }
 }

@@ -50,7 +50,7 @@ extension Store {
         after: String? = nil, limit: Int = 1000
     ) async throws(StoreError) -> [Account] {
         try Bucket.checkPage(limit)
-        let start = after.map { Array($0.utf8) + [0] } ?? []
+        let start: [UInt8] = after.map { Array($0.utf8) + [0] } ?? []
         let rows = try await engine.read("listing accounts") { (index) throws(IndexError) in
             try index.scan(Tables.accounts, from: start, before: nil, limit: limit)
         }

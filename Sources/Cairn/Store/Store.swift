@@ -1,6 +1,6 @@
 // Part of Cairn, a content-addressed blob store.
 
-public import CairnCore
+internal import CairnCore
 internal import CairnIndex
 internal import CairnSegments
 internal import Synchronization

@@ -27,8 +27,9 @@ struct StoreOpening: Sendable {
 
     private func open(_ pool: WorkerPool) async throws(StoreError) -> Engine {
         let (storeID, isNew) = try await pool.run { (_) throws(StoreError) in try identify() }
-        let keyring = try await pool.run { (_) throws(StoreError) in
-            isNew ? try makeKeyring() : try openKeyring()
+        let keyring = try await pool.run { (_) throws(StoreError) -> Keyring in
+            if isNew { return try makeKeyring() }
+            return try openKeyring()
         }
         let index = try await pool.run { (_) throws(StoreError) -> any Index in
             try lower("opening the index", index: { () throws(IndexError) in
@@ -86,8 +87,8 @@ struct StoreOpening: Sendable {
             try seams.disk.list("")
         })
         let isInterrupted = names.contains(StoreFormat.creating)
-        let own = [StoreFormat.keyring, StoreFormat.index, StoreFormat.segments]
-        guard isInterrupted || !own.contains(where: names.contains) else {
+        let own = Set([StoreFormat.keyring, StoreFormat.index, StoreFormat.segments])
+        guard isInterrupted || own.isDisjoint(with: names) else {
             throw StoreError(
                 .corrupted, "the store has lost its marker file \(StoreFormat.marker)")
         }
@@ -176,32 +177,48 @@ struct StoreOpening: Sendable {
         switch unlock {
         case .passphrase(let passphrase):
             return .passphrase(SecretBytes(copying: Array(passphrase.utf8).span))
-        case .keyFile(let path?):
-            let disk = try lower("reading the key file", disk: { () throws(DiskError) in
-                try LocalDisk(root: DiskPath.parent(ofHostPath: path))
-            })
-            return .keyFile(try keyFile(DiskPath.lastComponent(ofHostPath: path), on: disk))
-        case .keyFile(nil):
-            if makingKeyFile {
-                var key = seams.random.octets32()
-                try replace(StoreFormat.keyFile, key.bytes)
-                wipe(&key)
-            }
+        case .keyFile(let path):
+            if let path { return .keyFile(try externalKeyFile(path)) }
+            if makingKeyFile { try makeKeyFile() }
             return .keyFile(try keyFile(StoreFormat.keyFile, on: seams.disk))
         }
     }
 
-    private func keyFile(_ name: String, on disk: any Disk) throws(StoreError) -> SecretBytes {
-        try lower("reading the key file", disk: { () throws(DiskError) in
-            let file = try disk.open(name, .read)
-            defer { file.close() }
-            guard try file.permissions() & 0o077 == 0 else {
-                throw DiskError(
-                    .permission, "others can read the key file; set its mode to 0600")
-            }
-            return SecretBytes(
-                copying: try disk.readAll(name, upTo: KeyringProtection.keyFileByteCount).span)
+    private func makeKeyFile() throws(StoreError) {
+        var key = seams.random.octets32()
+        try replace(StoreFormat.keyFile, key.bytes)
+        var bytes = key.mutableSpan
+        wipe(&bytes)
+    }
+
+    private func externalKeyFile(_ path: String) throws(StoreError) -> SecretBytes {
+        var directory = DiskPath.parent(of: path)
+        if directory.isEmpty { directory = path.hasPrefix("/") ? "/" : "." }
+        let name = String(path.split(separator: "/").last ?? "")
+        let root = directory
+        let disk = try lower("reading the key file", disk: { () throws(DiskError) -> LocalDisk in
+            try LocalDisk(root: root)
         })
+        return try keyFile(name, on: disk)
+    }
+
+    private func keyFile(_ name: String, on disk: any Disk) throws(StoreError) -> SecretBytes {
+        try lower("reading the key file", disk: { () throws(DiskError) -> SecretBytes in
+            try Self.readKeyFile(name, on: disk)
+        })
+    }
+
+    private static func readKeyFile(
+        _ name: String, on disk: any Disk
+    ) throws(DiskError) -> SecretBytes {
+        let file = try disk.open(name, .read)
+        let permissions = try file.permissions()
+        file.close()
+        guard permissions & 0o077 == 0 else {
+            throw DiskError(.permission, "others can read the key file; set its mode to 0600")
+        }
+        let bytes = try disk.readAll(name, upTo: KeyringProtection.keyFileByteCount)
+        return SecretBytes(copying: bytes.span)
     }
 }
 

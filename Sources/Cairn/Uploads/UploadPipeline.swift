@@ -44,6 +44,10 @@ final class UploadPipeline: Sendable {
         var waiters: [CheckedContinuation<Void, Never>] = []
 
         var windowCount: Int { nextSequence - nextFold + waiting.count }
+
+        mutating func takePosition() -> Position {
+            Position(stage: folded, builder: tree.builder, ledger: tree.takeLedger())
+        }
     }
 
     let placer: ChunkPlacer
@@ -250,7 +254,8 @@ final class UploadPipeline: Sendable {
     // MARK: - Stage 3
 
     private func fold(_ context: inout WorkerContext) {
-        while var (window, tree) = nextFold() {
+        while let (window, before) = nextFold() {
+            var tree = before
             do throws(StoreError) {
                 try tree.add(
                     window.cut.chunks, window.chunks, layout: window.cut.layout, placer, &context)
@@ -382,11 +387,4 @@ struct FinishedTree: Sendable {
     var layout: BlobLayout
     /// nil for the blob of no bytes.
     var root: IdentifiedEntry?
-}
-
-extension UploadPipeline.State {
-    fileprivate mutating func takePosition() -> UploadPipeline.Position {
-        UploadPipeline.Position(
-            stage: folded, builder: tree.builder, ledger: tree.takeLedger())
-    }
 }

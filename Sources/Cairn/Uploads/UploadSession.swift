@@ -155,7 +155,8 @@ public final class UploadSession: Sendable {
     public func commit(
         expecting expected: Digest? = nil
     ) async throws(StoreError) -> BlobDescription {
-        try await commit(expecting: expected, isPinned: true) { transaction, blob, bucket in
+        try await commit(expecting: expected, isPinned: true) {
+            (transaction, blob, bucket) throws(StoreError) in
             try transaction.link(blob, in: bucket)
         }
     }

@@ -167,6 +167,12 @@ package struct RecordHeader: Hashable, Sendable {
         return (end + alignment - 1) / alignment * alignment
     }
 
+    /// The length of a whole record that is not compressed.
+    package static func recordByteCount(suite: RecordSuite, plaintextByteCount: Int) -> Int {
+        let frames = RecordFrames(suite: suite, encodedByteCount: plaintextByteCount)
+        return recordByteCount(suite: suite, payloadByteCount: frames.payloadByteCount)
+    }
+
     static let checksumByteCount = 4
 
     static func byteCount(suite: RecordSuite) -> Int {
