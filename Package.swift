@@ -90,6 +90,7 @@ let package = Package(
             dependencies: [
                 "Cairn", "CairnCore", "CairnServer",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
             ], path: "Tools/cairn", swiftSettings: strict),
 
         // MARK: Tests
