@@ -70,7 +70,7 @@ enum BlobProbe {
 
     // MARK: - Entropy
 
-    /// The sample: four pieces spread over the probe. All of it would cost as much as its digest.
+    /// The sample is four pieces spread over the probe: all of it would cost as much as its digest.
     private static let pieceByteCount = 4 << 10
     private static let pieceDistance = 20 << 10
 
