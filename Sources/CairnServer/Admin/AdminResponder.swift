@@ -173,7 +173,8 @@ private struct AdminQuery {
     func bucket() throws -> String { try text("bucket") }
 
     func digest(_ name: String = "digest") throws -> Digest {
-        do throws(CoreError) { return try Digest(try text(name)) } catch {
+        let text = try text(name)
+        do throws(CoreError) { return try Digest(text) } catch {
             throw AdminError(.init(name: "digestInvalid"), error.message, cause: error)
         }
     }

@@ -7,6 +7,7 @@ internal import HummingbirdCore
 public import Logging
 internal import NIOCore
 internal import ServiceLifecycle
+internal import UnixSignals
 
 /// Serves a store as an image registry, and to administrators through a socket.
 public struct RegistryServer: Sendable {
