@@ -99,7 +99,7 @@ struct RegistryResponder: HTTPResponder {
 
     /// A field name that is a constant of ours; one that did not parse would be a dead letter.
     static func field(_ name: String) -> HTTPField.Name {
-        HTTPField.Name(name) ?? .pragma
+        HTTPField.Name(name) ?? .contentLanguage
     }
 }
 
