@@ -20,9 +20,16 @@ struct SeededNumbers: RandomNumberGenerator {
         return state &* 0x2545_F491_4F6C_DD1D
     }
 
+    /// A slice of a pool, since making each byte anew would be most of what a test does.
     mutating func bytes(_ count: Int) -> [UInt8] {
-        (0..<count).map { _ in UInt8(truncatingIfNeeded: next() >> 32) }
+        let start = Int.random(in: 0...Self.pool.count - count, using: &self)
+        return Array(Self.pool[start..<start + count])
     }
+
+    private static let pool: [UInt8] = {
+        var numbers = SeededNumbers(seed: 0)
+        return (0..<64 << 10).map { _ in UInt8(truncatingIfNeeded: numbers.next() >> 32) }
+    }()
 }
 
 /// A record without protection, put together here from its published layout and not by the code
@@ -45,7 +52,12 @@ func makeRecord(_ payload: [UInt8], name: UInt8 = 0) -> [UInt8] {
     return writer.bytes
 }
 
-let testStoreID = Octets16((1...16).map { UInt8($0) }.span)
+private func makeStoreID() -> Octets16 {
+    let bytes: [UInt8] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
+    return Octets16(bytes.span)
+}
+
+let testStoreID = makeStoreID()
 
 extension SegmentConfiguration {
     /// Sizes at which everything that is rare happens all the time.
@@ -102,3 +114,21 @@ extension LocalSegmentStore {
 
 func path(_ segment: SegmentNumber) -> String { "segments/\(segment).segment" }
 
+/// Runs a call and returns the code of the error that it throws.
+func code(_ body: () throws(SegmentError) -> Void) -> SegmentError.Code? {
+    do {
+        try body()
+        return nil
+    } catch {
+        return error.code
+    }
+}
+
+func diskCode(_ body: () throws(DiskError) -> Void) -> DiskError.Code? {
+    do {
+        try body()
+        return nil
+    } catch {
+        return error.code
+    }
+}

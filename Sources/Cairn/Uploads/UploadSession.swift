@@ -152,6 +152,7 @@ public final class UploadSession: Sendable {
     /// - Throws: ``StoreError`` with code
     ///   `digestMismatch` (nothing changed: append more, commit again or cancel),
     ///   `bucketUnknown` (the bucket was deleted meanwhile), and as ``append(_:at:)``.
+    @discardableResult
     public func commit(
         expecting expected: Digest? = nil
     ) async throws(StoreError) -> BlobDescription {
