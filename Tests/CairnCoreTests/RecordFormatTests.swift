@@ -6,7 +6,8 @@ import Testing
 
 /// Records written by another implementation of the format.
 ///
-/// It uses Python's `cryptography` 48 and a bitwise CRC-32C. The records pin every field, the associated data, the key derivation and the frames.
+/// It uses Python's `cryptography` 48 and a bitwise CRC-32C. The records pin every field, the
+/// associated data, the key derivation and the frames.
 @Suite struct RecordFormatTests {
     /// The record of "cairn" in the circumstances of ``RecordKit``, every random byte being a5.
     static let records: [(suite: RecordSuite, hex: String)] = [
@@ -56,7 +57,7 @@ import Testing
     }
 
     @Test(arguments: longRecords.indices)
-    func `a record of several frames has the digest that another implementation gives it`(index: Int) throws {
+    func `a longer record has the digest that another implementation gives it`(index: Int) throws {
         let (suite, digest) = Self.longRecords[index]
         let plaintext = (0..<140_000).map { UInt8($0 * 7 % 256) }
         var sealer = try RecordSealer(random: ConstantRandom())
