@@ -153,7 +153,7 @@ extension Repository {
         _ object: ObjectDescription, _ digest: Digest
     ) -> ManifestDescription {
         ManifestDescription(
-            digest: digest, mediaType: object.contentType ?? "application/octet-stream",
+            digest: digest, mediaType: object.contentType,
             byteCount: object.byteCount)
     }
 

@@ -65,6 +65,26 @@ import Testing
         #expect(asked.exitCode == 0)
     }
 
+    @Test func `a key file may be kept outside the store`() async throws {
+        let tool = try CairnTool()
+        let key = tool.path("key")
+        _ = try await tool.succeed("init", "--key-file", key)
+        let attributes = try FileManager.default.attributesOfItem(atPath: key)
+        #expect(attributes[.posixPermissions] as? Int == 0o600)
+        #expect(!FileManager.default.fileExists(atPath: tool.store + "/keyring.key"))
+        #expect(try await tool.run("stats", "--key-file", key).exitCode == 0)
+        #expect(try await tool.run("stats").exitCode == 9)
+        // A second store may share the key; making it does not touch the file.
+        let before = try read(key)
+        _ = try await tool.succeed("init", "--key-file", key, "--store", tool.path("second"))
+        #expect(try read(key) == before)
+    }
+
+    @Test func `a store whose parent is missing is not created`() async throws {
+        let tool = try CairnTool()
+        #expect(try await tool.run("init", "--store", tool.path("no/store")).exitCode == 8)
+    }
+
     @Test func `a key file is made for its owner alone`() async throws {
         let tool = try CairnTool()
         let created = try await tool.succeed("init")

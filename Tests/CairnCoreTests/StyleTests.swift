@@ -95,13 +95,17 @@ import Testing
     }
 
     @Test func `lengths are counted to the end`() {
-        let body = String(repeating: "        a()\n", count: Self.functionLineCountMax - 2)
-        let function = "struct A {\n    func a() {\n" + body + "    }\n}\n"
-        let longer = function.replacing("        a()\n", with: "        a()\n        a()\n")
+        func lines(_ count: Int) -> String { String(repeating: "        a()\n", count: count) }
+        let body = lines(Self.functionLineCountMax - 2) + "    }\n"
+        let longBody = lines(Self.functionLineCountMax - 1) + "    }\n"
         let line = String(repeating: "a", count: Self.lineColumnCountMax)
-        let lines = String(repeating: "a\n", count: Self.fileLineCountMax)
         for (text, count) in [
-            (function, 0), (longer, 1), (line, 0), (line + "a", 1), (lines, 0), (lines + "a", 1),
+            ("    func a() {\n" + body, 0), ("    func a() {\n" + longBody, 1),
+            ("    func a(\n        b: Int\n    ) throws {\n" + longBody, 1),
+            // Neither a requirement of a protocol nor a body in one line goes on below.
+            ("    func a()\n\n" + longBody, 0), ("    init(_ a: Int) { b = a }\n" + longBody, 0),
+            (line, 0), (line + "a", 1),
+            (lines(Self.fileLineCountMax), 0), (lines(Self.fileLineCountMax) + "a", 1),
         ] {
             let file = SourceFile(path: "Sources/A/B.swift", text: text)
             #expect(Self.lengthFindings(file).count == count)
@@ -242,7 +246,9 @@ struct SourceFile: Sendable {
     var imports: [String] {
         let beginning = #/^(@[\w()]+ )*((public|package|internal|fileprivate|private) )?import /#
         return lines.compactMap { line in
-            guard let match = line.firstMatch(of: beginning) else { return nil }
+            guard line.contains("import "), let match = line.firstMatch(of: beginning) else {
+                return nil
+            }
             let words = line[match.range.upperBound...].split(separator: " ")
             // `import struct Module.Type` names a kind first.
             let hasKind = words.count > 1 && !words[1].hasPrefix("//")
@@ -250,16 +256,34 @@ struct SourceFile: Sendable {
         }
     }
 
-    /// The lines of each function; its end is where its indentation ends, as the formatter has it.
+    /// The lines of each function with a body of its own lines; it ends where its indentation
+    /// ends, as the formatter has it.
     var functions: [Range<Int>] {
         lines.indices.compactMap { start in
             let line = lines[start]
-            let indentation = line.prefix { $0 == " " }
-            guard line.contains(#/^ *(\S+ )*(func |init[(<?]|deinit )/#), !line.contains("//"),
-                let end = lines[start...].firstIndex(of: indentation + "}")
+            // Cheap questions before the pattern, which takes long.
+            guard line.contains("func ") || line.contains("init"), !line.contains("//"),
+                line.contains(#/^ *(\S+ )*(func |init[(<?]|deinit )/#), hasBody(start),
+                let end = lines[start...].firstIndex(of: line.prefix { $0 == " " } + "}")
             else { return nil }
             return start..<end + 1
         }
+    }
+
+    /// Whether the signature that begins in a line ends with an open brace; one in a protocol
+    /// does not.
+    private func hasBody(_ start: Int) -> Bool {
+        let indentation = lines[start].prefix { $0 == " " }
+        for (index, line) in lines[start...].enumerated() {
+            let isSignature =
+                index == 0 || line.hasPrefix(indentation + " ") || line.hasPrefix(indentation + ")")
+                || line.hasPrefix(indentation + "where ") || line == indentation + "{"
+            guard isSignature, !line.isEmpty else { return false }
+            if line.hasSuffix("{") { return true }
+            // A whole body in one line.
+            if line.contains("{") { return false }
+        }
+        return false
     }
 
     /// All files of the package's sources, tools and tests.

@@ -78,6 +78,17 @@ enum Document {
         let buckets: [BucketInfo]
     }
 
+    /// The upload sessions of a bucket.
+    struct Uploads: Encodable {
+        let uploads: [UploadInfo]
+    }
+
+    /// An upload session that was ended.
+    struct Cancelled: Encodable {
+        let bucket: String
+        let id: String
+    }
+
     /// What was removed: a bucket, or blobs of a bucket.
     struct Removed: Encodable {
         let bucket: String

@@ -61,6 +61,16 @@ struct StoreOptions: ParsableArguments {
             directory: directory, unlock: try unlock(), configuration: configuration)
     }
 
+    /// Opens the store in this process, and creates it if there is none.
+    func openStore() async throws -> Store {
+        do {
+            return try await Store.open(at: directory, unlock: try unlock())
+        } catch let error as StoreError where error.code == .storeNotFound {
+            throw CommandFailure(
+                code: "file", message: "cannot create \(directory): its parent is not a directory")
+        }
+    }
+
     private static func environment(_ name: String) -> String? {
         ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : $0 }
     }

@@ -17,7 +17,7 @@ public final class Account: Sendable {
     }
 
     /// A UUID that outlives no account and is never reused.
-    public var idText: String { row.id.text }
+    public var id: String { row.id.text }
 
     /// Creates an empty bucket with a data key of its own. Durable on return.
     ///
@@ -123,7 +123,7 @@ public final class Account: Sendable {
     ///   upload sessions are left), `nameInvalid`, `io`, `closed`.
     public func deleteBucket(_ name: String) async throws(StoreError) {
         let bucket = try await bucket(name)
-        let (id, bucketRow) = (bucket.id, bucket.row)
+        let (id, bucketRow) = (bucket.bucketID, bucket.row)
         let nameKey = RowKey.bucketName(row.id, name)
         try await engine.transact { (transaction) throws(StoreError) in
             guard try transaction.get(Tables.bucketNames, nameKey) == id.octets.bytes else {

@@ -27,7 +27,7 @@ extension Bucket {
     /// - Throws: ``StoreError`` with code `blobUnknown` (not in this bucket, whatever others
     ///   have), `corrupted`, `keyUnavailable`, `io`, `closed`.
     public func stat(_ digest: Digest) async throws(StoreError) -> BlobDescription {
-        guard let (link, capability) = try await engine.find(digest, in: id, keys()) else {
+        guard let (link, capability) = try await engine.find(digest, in: bucketID, keys()) else {
             throw Self.unknown(digest)
         }
         return BlobDescription(
@@ -38,7 +38,7 @@ extension Bucket {
     ///
     /// - Throws: as ``stat(_:)``.
     public func openBlob(_ digest: Digest) async throws(StoreError) -> Blob {
-        guard let blob = try await engine.openBlob(digest, in: id, keys()) else {
+        guard let blob = try await engine.openBlob(digest, in: bucketID, keys()) else {
             throw Self.unknown(digest)
         }
         return blob
@@ -56,8 +56,8 @@ extension Bucket {
         after cursor: BlobCursor? = nil, limit: Int = 1000
     ) async throws(StoreError) -> BlobPage {
         try Self.checkPage(limit)
-        let prefix = id.octets.bytes
-        let after = cursor.map { RowKey.link(id, $0.linkName) }
+        let prefix = bucketID.octets.bytes
+        let after = cursor.map { RowKey.link(bucketID, $0.linkName) }
         let rows = try await engine.read("listing blobs") { (index) throws(IndexError) in
             try index.scan(Tables.links, prefix: prefix, after: after, limit: limit)
         }
@@ -90,17 +90,17 @@ extension Bucket {
             throw StoreError(.invalidArgument, "a blob is mounted within one account")
         }
         let sourceKeys = try await source.keys()
-        guard let (link, capability) = try await engine.find(digest, in: source.id, sourceKeys)
+        guard let (link, capability) = try await engine.find(digest, in: source.bucketID, sourceKeys)
         else { throw Self.unknown(digest) }
         let blob = try await mountable(capability, link, from: source, sourceKeys)
-        let (id, sourceID) = (id, source.id)
+        let (bucketID, sourceID) = (bucketID, source.bucketID)
         let sourceName = sourceKeys.linkName(of: digest)
         return try await engine.transact { (transaction) throws(StoreError) in
             guard try transaction.link(sourceID, sourceName) != nil else {
                 throw Self.unknown(digest)
             }
-            try transaction.mount(blob, in: id)
-            return try transaction.describe(blob, in: id)
+            try transaction.mount(blob, in: bucketID)
+            return try transaction.describe(blob, in: bucketID)
         }
     }
 
@@ -112,15 +112,15 @@ extension Bucket {
     ///   refer to it: delete them first), `io`, `closed`.
     public func deleteBlob(_ digest: Digest) async throws(StoreError) {
         let name = try await keys().linkName(of: digest)
-        let id = id
+        let bucketID = bucketID
         try await engine.transact { (transaction) throws(StoreError) in
-            guard let link = try transaction.link(id, name) else { throw Self.unknown(digest) }
+            guard let link = try transaction.link(bucketID, name) else { throw Self.unknown(digest) }
             guard link.referenceCount == 0 else {
                 throw StoreError(
                     .blobReferenced,
                     "\(link.referenceCount) objects of the bucket refer to the blob")
             }
-            try transaction.unlink(link, id, name)
+            try transaction.unlink(link, bucketID, name)
         }
     }
 
@@ -140,7 +140,7 @@ extension Bucket {
         _ body: @escaping @Sendable (Transaction, PreparedBlob, BucketID) throws(StoreError) -> Void
     ) async throws(StoreError) -> BlobDescription {
         let session = try engine.beginUpload(
-            in: id, try await keys(), algorithm: expected?.algorithm ?? .sha256)
+            in: bucketID, try await keys(), algorithm: expected?.algorithm ?? .sha256)
         do throws(StoreError) {
             try await session.append(bytes)
             return try await session.commit(expecting: expected, isPinned: isPinned, body)
@@ -158,7 +158,7 @@ extension Bucket {
             let link = try lower("listing blobs", core: { () throws(CoreError) in
                 try LinkRow(decoding: row.value)
             })
-            let key = try await engine.sealingKey(of: link.sealedCapability, owner: id)
+            let key = try await engine.sealingKey(of: link.sealedCapability, owner: bucketID)
             links.append((Self.linkName(ofKey: row.key), link, key))
         }
         return links
@@ -169,14 +169,14 @@ extension Bucket {
     ) async throws(StoreError) -> PreparedBlob {
         let keys = try await keys()
         guard let rootID = link.rootID else {
-            let bytes = try await engine.smallBlob(capability.digest, in: source.id, sourceKeys)
-            return try await engine.pool.run { [engine, id] (context) throws(StoreError) in
+            let bytes = try await engine.smallBlob(capability.digest, in: source.bucketID, sourceKeys)
+            return try await engine.pool.run { [engine, bucketID] (context) throws(StoreError) in
                 try engine.prepareSmall(
-                    bytes, capability.digest, isPinned: true, id, keys, &context)
+                    bytes, capability.digest, isPinned: true, bucketID, keys, &context)
             }
         }
-        return try await engine.pool.run { [engine, id] (context) throws(StoreError) in
-            try engine.prepare(capability, rootID, isPinned: true, id, keys, &context)
+        return try await engine.pool.run { [engine, bucketID] (context) throws(StoreError) in
+            try engine.prepare(capability, rootID, isPinned: true, bucketID, keys, &context)
         }
     }
 }

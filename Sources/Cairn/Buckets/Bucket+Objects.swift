@@ -39,10 +39,10 @@ extension Bucket {
             references: distinct, metadata: metadata, modifiedAt: engine.clock.now())
         let digest = Digest.sha256(of: bytes)
         let description = sealer.describe(digest, byteCount: UInt64(bytes.count))
-        let sealed = try await engine.pool.run { [engine, id] (context) throws(StoreError) in
+        let sealed = try await engine.pool.run { [engine, bucketID] (context) throws(StoreError) in
             try context.seal(
                 description.encoded(), as: .metadata, name: keys.objectName(of: key),
-                under: keys.sealingKey(engine, id))
+                under: keys.sealingKey(engine, bucketID))
         }
         _ = try await store(bytes, expecting: digest, isPinned: false) {
             (transaction, blob, bucket) throws(StoreError) in
@@ -72,7 +72,7 @@ extension Bucket {
         // The object may be replaced between the two reads, and its old body be gone: look again.
         while true {
             let description = try await headObject(key)
-            if let blob = try await engine.openBlob(description.digest, in: id, keys()) {
+            if let blob = try await engine.openBlob(description.digest, in: bucketID, keys()) {
                 return (description, blob)
             }
             guard try await headObject(key) != description else {
@@ -93,13 +93,13 @@ extension Bucket {
         let condition = etag.map(WriteCondition.ifMatch) ?? .none
         guard try await objectBytes(key) != nil else { throw Self.unknown(object: key) }
         let current = try await currentRow(key, for: condition, keys())
-        let id = id
+        let bucketID = bucketID
         try await engine.transact { (transaction) throws(StoreError) in
-            try transaction.check(condition, key, id, expected: current)
-            guard let row = try transaction.object(key, in: id) else {
+            try transaction.check(condition, key, bucketID, expected: current)
+            guard let row = try transaction.object(key, in: bucketID) else {
                 throw Self.unknown(object: key)
             }
-            try transaction.deleteObject(key, row, in: id)
+            try transaction.deleteObject(key, row, in: bucketID)
         }
     }
 
@@ -116,7 +116,7 @@ extension Bucket {
         prefix: String = "", after: String? = nil, limit: Int = 1000
     ) async throws(StoreError) -> ObjectPage {
         try Self.checkPage(limit)
-        let (from, end) = Self.bounds(RowKey.object(id, prefix), after.map { RowKey.object(id, $0) })
+        let (from, end) = Self.bounds(RowKey.object(bucketID, prefix), after.map { RowKey.object(bucketID, $0) })
         let rows = try await engine.read("listing objects") { (index) throws(IndexError) in
             try index.scan(Tables.objects, from: from, before: end, limit: limit + 1)
         }
@@ -160,7 +160,7 @@ extension Bucket {
     }
 
     private func objectBytes(_ key: String) async throws(StoreError) -> [UInt8]? {
-        let rowKey = RowKey.object(id, key)
+        let rowKey = RowKey.object(bucketID, key)
         return try await engine.read("reading an object") { (index) throws(IndexError) in
             try index.get(Tables.objects, rowKey)
         }
@@ -182,7 +182,7 @@ extension Bucket {
         let row = try lower("reading an object", core: { () throws(CoreError) in
             try ObjectRow(decoding: bytes)
         })
-        let sealingKey = try await engine.sealingKey(of: row.sealed, owner: id)
+        let sealingKey = try await engine.sealingKey(of: row.sealed, owner: bucketID)
         return try await engine.pool.run { (context) throws(StoreError) in
             let plaintext = try context.open(
                 row.sealed, as: .metadata, name: keys.objectName(of: key), under: sealingKey)

@@ -17,7 +17,7 @@ extension Bucket {
     public func beginUpload(
         algorithm: Digest.Algorithm = .sha256, expectedByteCount: UInt64? = nil
     ) async throws(StoreError) -> UploadSession {
-        let session = try engine.beginUpload(in: id, try await keys(), algorithm: algorithm)
+        let session = try engine.beginUpload(in: bucketID, try await keys(), algorithm: algorithm)
         try await engine.reapExpiredUploads(limit: Engine.reapedCountMax)
         return session
     }
@@ -28,14 +28,14 @@ extension Bucket {
     ///   another bucket), `uploadBusy` (another handle of this process has it), `uploadExpired`,
     ///   `corrupted`, `keyUnavailable`, `io`, `closed`.
     public func resumeUpload(_ upload: UploadID) async throws(StoreError) -> UploadSession {
-        try await engine.resumeUpload(upload, in: id, try await keys())
+        try await engine.resumeUpload(upload, in: bucketID, try await keys())
     }
 
     /// Describes the last checkpoint of an upload session; for a live one ask its handle.
     ///
     /// - Throws: ``StoreError`` with code `uploadUnknown`, `io`, `closed`.
     public func uploadStatus(_ upload: UploadID) async throws(StoreError) -> UploadDescription {
-        guard let row = try await engine.uploadRow(upload, of: id) else {
+        guard let row = try await engine.uploadRow(upload, of: bucketID) else {
             throw StoreError(.uploadUnknown, "the bucket has no such upload session")
         }
         return row.describe(upload)
@@ -51,8 +51,8 @@ extension Bucket {
         after upload: UploadID? = nil, limit: Int = 1000
     ) async throws(StoreError) -> [UploadDescription] {
         try Self.checkPage(limit)
-        let prefix = id.octets.bytes
-        let after = upload.map { RowKey.upload(id, $0) }
+        let prefix = bucketID.octets.bytes
+        let after = upload.map { RowKey.upload(bucketID, $0) }
         let rows = try await engine.read("listing uploads") { (index) throws(IndexError) in
             try index.scan(Tables.uploads, prefix: prefix, after: after, limit: limit)
         }
@@ -75,7 +75,7 @@ extension Bucket {
         guard !engine.liveUploads.contains(upload) else {
             throw StoreError(.uploadBusy, "the upload session is in use")
         }
-        guard try await engine.discardUpload(upload, of: id) else {
+        guard try await engine.discardUpload(upload, of: bucketID) else {
             throw StoreError(.uploadUnknown, "the bucket has no such upload session")
         }
     }

@@ -10,33 +10,33 @@ internal import CairnIndex
 public final class Bucket: Sendable {
     /// The name of the bucket: that of the repository.
     public let name: String
-    let id: BucketID
+    let bucketID: BucketID
     let row: BucketRow
     let engine: Engine
 
-    init(_ id: BucketID, _ row: BucketRow, _ engine: Engine) {
-        self.id = id
+    init(_ bucketID: BucketID, _ row: BucketRow, _ engine: Engine) {
+        self.bucketID = bucketID
         self.row = row
         self.engine = engine
         name = row.name
     }
 
     /// A UUID that outlives no bucket and is never reused.
-    public var idText: String { id.text }
+    public var id: String { bucketID.text }
 
     /// What the bucket holds at this moment.
     ///
     /// - Throws: ``StoreError`` with code `bucketUnknown` (it was deleted), `io`, `closed`.
     public func describe() async throws(StoreError) -> BucketDescription {
-        let id = id
+        let bucketID = bucketID
         let (exists, counts) = try await engine.read("describing a bucket") {
             (index) throws(IndexError) in
             let snapshot = try index.snapshot()
-            let exists = try snapshot.get(Tables.buckets, id.octets.bytes) != nil
-            return (exists, try snapshot.usage(of: id))
+            let exists = try snapshot.get(Tables.buckets, bucketID.octets.bytes) != nil
+            return (exists, try snapshot.usage(of: bucketID))
         }
         guard exists else { throw StoreError(.bucketUnknown, "the bucket was deleted") }
-        return row.describe(id, counts)
+        return row.describe(bucketID, counts)
     }
 
     func keys() async throws(StoreError) -> BucketKeys {

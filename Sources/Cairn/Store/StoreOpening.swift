@@ -203,9 +203,16 @@ struct StoreOpening: Sendable {
     }
 
     private func keyFile(_ name: String, on disk: any Disk) throws(StoreError) -> SecretBytes {
-        try lower("reading the key file", disk: { () throws(DiskError) -> SecretBytes in
-            try Self.readKeyFile(name, on: disk)
-        })
+        do throws(DiskError) {
+            return try Self.readKeyFile(name, on: disk)
+        } catch {
+            guard error.code == .notFound else {
+                throw StoreError(error, while: "reading the key file")
+            }
+            throw StoreError(
+                .keyUnavailable, "the key file is not there; a passphrase may open the store",
+                cause: error)
+        }
     }
 
     private static func readKeyFile(

@@ -115,14 +115,7 @@ extension Engine {
     @discardableResult
     func discardUpload(_ id: UploadID, of bucket: BucketID) async throws(StoreError) -> Bool {
         while let row = try await uploadRow(id, of: bucket) {
-            let held = try await pool.run { [self] (context) throws(StoreError) in
-                let bytes = try context.open(
-                    row.sealedHeld, as: .referenceList, name: Octets32(padding: id.octets),
-                    under: sealingKey)
-                return try lower("ending an upload session", core: { () throws(CoreError) in
-                    try ReferenceList.decode(bytes.span)
-                })
-            }
+            let held = try await heldChunks(of: row.encoded(), id)
             let expected = row.encoded()
             let isDone = try await transact { (transaction) throws(StoreError) -> Bool in
                 let current = try transaction.get(Tables.uploads, RowKey.upload(bucket, id))

@@ -85,6 +85,21 @@ public protocol AdminAccess: Sendable {
         into sink: @escaping AdminByteSink
     ) async throws(AdminError) -> BlobInfo
 
+    /// Lists the open upload sessions of a bucket in the order of their ids.
+    ///
+    /// - Parameters:
+    ///   - after: the id of the last session already seen; nil starts at the beginning.
+    ///   - limit: 1 to 1000 sessions. Fewer than `limit` answers mean the end.
+    /// - Throws: `bucketUnknown`, `uploadUnknown` (`after` is not an id).
+    func uploads(
+        in bucket: String, after: String?, limit: Int
+    ) async throws(AdminError) -> [UploadInfo]
+
+    /// Ends an upload session and frees its bytes. Durable on return.
+    ///
+    /// - Throws: `bucketUnknown`, `uploadUnknown`, `uploadBusy` (bytes are arriving).
+    func cancelUpload(_ id: String, in bucket: String) async throws(AdminError)
+
     /// Figures about the whole store.
     func statistics() async throws(AdminError) -> StatisticsInfo
 

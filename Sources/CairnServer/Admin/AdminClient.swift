@@ -187,7 +187,7 @@ public final class AdminClient: AdminAccess {
         AdminError(.unreachable, "The server does not answer on its admin socket.", cause: error)
     }
 
-    private func ask<Value: Decodable>(
+    func ask<Value: Decodable>(
         _ method: HTTPMethod, _ path: AdminPath, _ query: [String: String?] = [:],
         body: HTTPClientRequest.Body? = nil
     ) async throws(AdminError) -> Value {
@@ -196,7 +196,7 @@ public final class AdminClient: AdminAccess {
     }
 
     /// Sends a request; an answer that is an error is thrown as the error it tells.
-    private func answer(
+    func answer(
         _ method: HTTPMethod, _ path: AdminPath, _ query: [String: String?] = [:],
         body: HTTPClientRequest.Body? = nil
     ) async throws(AdminError) -> HTTPClientResponse {

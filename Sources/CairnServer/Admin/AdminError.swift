@@ -92,6 +92,10 @@ extension AdminError.Code {
     public static var blobReferenced: Self { Self(name: "blobReferenced") }
     /// The bytes do not have the digest that was claimed. Give up; nothing was kept.
     public static var digestMismatch: Self { Self(name: "digestMismatch") }
+    /// No such upload session in the bucket. Give up.
+    public static var uploadUnknown: Self { Self(name: "uploadUnknown") }
+    /// Another caller uses the upload session. Retry.
+    public static var uploadBusy: Self { Self(name: "uploadBusy") }
     /// An argument is out of its range. Give up.
     public static var invalidArgument: Self { Self(name: "invalidArgument") }
 

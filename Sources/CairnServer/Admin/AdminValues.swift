@@ -94,13 +94,13 @@ public struct StatisticsInfo: Codable, Hashable, Sendable {
     public var blobCount: UInt64
     /// The sum of their sizes.
     public var logicalByteCount: UInt64
-    /// The bytes that segments take on disk.
+    /// The bytes that segments and the index take on disk.
     public var storedByteCount: UInt64
     /// How many distinct chunks are stored.
     public var chunkCount: UInt64
     /// How many segment files exist.
     public var segmentCount: UInt64
-    /// The bytes that the index takes on disk, roughly.
+    /// The bytes that the index takes on disk, roughly; a part of ``storedByteCount``.
     public var indexByteCount: UInt64
     /// How many upload sessions are open.
     public var openUploadCount: UInt64

@@ -11,12 +11,15 @@ internal import FoundationEssentials
 //   POST   /v1/mount?bucket&digest&from             -> BlobInfo
 //   POST   /v1/bytes?bucket&expecting&byteCount     bytes -> BlobInfo
 //   GET    /v1/bytes?bucket&digest&first&end        -> frames (AdminFrame)
+//   GET    /v1/uploads?bucket&after&limit           -> [UploadInfo]
+//   DELETE /v1/upload?bucket&upload
 //   GET    /v1/statistics                           -> StatisticsInfo
 //   POST   /v1/verify?depth                         -> VerifyLine, one per line
 //
 // An error is an AdminFault with status 400 (of the request) or 500 (of the store).
 enum AdminPath: String, CaseIterable {
-    case information, buckets, bucket, blobs, blob, mount, bytes, statistics, verify
+    case information, buckets, bucket, blobs, blob, mount, bytes, uploads, upload, statistics
+    case verify
 
     /// The prefix names the version of the whole interface.
     static let prefix = "/v1/"

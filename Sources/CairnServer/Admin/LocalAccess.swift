@@ -12,7 +12,7 @@ public struct LocalAccess: AdminAccess {
     /// The longest page of buckets or blobs.
     static let pageCountMax = 1000
 
-    private let store: Store
+    let store: Store
     private let ownsStore: Bool
     private let isServer: Bool
 
@@ -266,7 +266,7 @@ public struct LocalAccess: AdminAccess {
         }
     }
 
-    private static func checked(_ limit: Int) throws(AdminError) -> Int {
+    static func checked(_ limit: Int) throws(AdminError) -> Int {
         guard limit > 0, limit <= pageCountMax else {
             throw AdminError(.invalidArgument, "The limit must be 1 to \(pageCountMax).")
         }

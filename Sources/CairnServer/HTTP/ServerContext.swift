@@ -2,6 +2,7 @@
 internal import Hummingbird
 internal import Logging
 internal import NIOCore
+internal import Synchronization
 
 /// What belongs to one request beside its bytes.
 struct ServerContext: InitializableFromSource, RequestContextSource {

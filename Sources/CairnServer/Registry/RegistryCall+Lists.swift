@@ -44,7 +44,7 @@ extension RegistryCall {
             if let artifactType {
                 parameters += "&artifactType=" + PercentCoding.encode(artifactType)
             }
-            headers[.link] = "</v2/\(name)/referrers/\(subject)?\(parameters)>; rel=\"next\""
+            headers[RegistryField.link] = "</v2/\(name)/referrers/\(subject)?\(parameters)>; rel=\"next\""
         }
         return bytes(page.document, contentType: Repository.referrersMediaType, headers: headers)
     }
@@ -86,7 +86,7 @@ extension RegistryCall {
     /// RFC 5988, as the specification asks; only when there is more.
     private func link(_ path: String, _ page: NamePage, _ limit: Int) -> HTTPFields {
         guard page.isTruncated, let last = page.names.last else { return [:] }
-        let last = PercentCoding.encode(last)
-        return [.link: "<\(path)?n=\(limit)&last=\(last)>; rel=\"next\""]
+        let start = PercentCoding.encode(last)
+        return [RegistryField.link: "<\(path)?n=\(limit)&last=\(start)>; rel=\"next\""]
     }
 }

@@ -84,7 +84,7 @@ extension RegistryCall {
         do {
             let source = try await registry.repository(name)
             return try await repository.mountBlob(digest, from: source) != nil
-        } catch let error as RegistryError {
+        } catch {
             guard error.code == .nameUnknown else { throw error }
             return false
         }
@@ -243,7 +243,7 @@ enum UploadFailure {
         switch error.code {
         case .outOfSpace:
             Failure(
-                .insufficientStorage, "DENIED", "The store has no room for the blob.", cause: error)
+                .init(code: 507, reasonPhrase: "Insufficient Storage"), "DENIED", "The store has no room for the blob.", cause: error)
         case .limitExceeded:
             Failure(.contentTooLarge, "SIZE_INVALID", "The blob is too large.", cause: error)
         default: Failure(RegistryError(store: error))

@@ -99,7 +99,7 @@ struct RegistryResponder: HTTPResponder {
 
     /// A field name that is a constant of ours; one that did not parse would be a dead letter.
     static func field(_ name: String) -> HTTPField.Name {
-        HTTPField.Name(name) ?? .warning
+        HTTPField.Name(name) ?? .contentLanguage
     }
 }
 
@@ -151,6 +151,7 @@ struct RegistryCall: Sendable {
 }
 
 enum RegistryField {
+    static let link = RegistryResponder.field("Link")
     static let contentDigest = RegistryResponder.field("Docker-Content-Digest")
     static let uploadID = RegistryResponder.field("Docker-Upload-UUID")
     static let subject = RegistryResponder.field("OCI-Subject")

@@ -32,28 +32,21 @@ struct BucketCommand: AsyncParsableCommand {
     /// Lists buckets.
     struct List: StoreCommand {
         static let configuration = CommandConfiguration(
-            commandName: "ls", abstract: "List the buckets in the order of their names.")
+            commandName: "ls", abstract: "List the buckets by name: NAME BLOBS BYTES.")
 
         @OptionGroup var options: StoreOptions
 
         func perform() async throws {
-            try await withAccess { access in
-                var all: [BucketInfo] = []
-                var page: [BucketInfo] = []
-                repeat {
-                    page = try await access.buckets(after: page.last?.name, limit: pageCount)
-                    if options.json { all += page } else { try page.forEach(describe) }
-                } while page.count == pageCount
-                if options.json { try Output.json(Document.Buckets(buckets: all)) }
+            let buckets = try await withAccess { access in
+                try await Pages.all { last in
+                    try await access.buckets(after: last?.name, limit: Pages.countMax)
+                }
+            }
+            if options.json { return try Output.json(Document.Buckets(buckets: buckets)) }
+            for bucket in buckets {
+                try Output.line("\(bucket.name) \(bucket.blobCount) \(bucket.logicalByteCount)")
             }
         }
-
-        private func describe(_ bucket: BucketInfo) throws {
-            try Output.line("\(bucket.name) \(bucket.blobCount) \(bucket.logicalByteCount)")
-        }
-
-        /// As many as one call gives.
-        private var pageCount: Int { 1000 }
     }
 
     /// Describes a bucket.

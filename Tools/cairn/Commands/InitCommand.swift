@@ -9,8 +9,9 @@ struct InitCommand: StoreCommand {
         commandName: "init",
         abstract: "Create a store.",
         discussion: """
-            Without an option for a key, a key file of mode 0600 is made in the store's directory.
-            Keep a copy of it elsewhere: without its key nobody can read a store.
+            Without a passphrase, a key file of mode 0600 is made: in the store's directory, or \
+            where --key-file says, unless there is one already. Keep a copy of it elsewhere: \
+            without its key nobody can read a store.
             """)
 
     @OptionGroup var options: StoreOptions
@@ -26,7 +27,8 @@ struct InitCommand: StoreCommand {
             }
             return try report(id: id, isNew: false)
         }
-        let store = try await Store.open(at: options.directory, unlock: options.unlock())
+        if let file = options.keyFile { try KeyFile.makeIfMissing(file) }
+        let store = try await options.openStore()
         let id = store.id
         try await store.close()
         try report(id: id, isNew: true)

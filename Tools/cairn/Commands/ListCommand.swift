@@ -37,7 +37,7 @@ struct ListCommand: StoreCommand {
             repeat {
                 // Written page by page: a bucket may hold more than fits into memory.
                 let page = try await access.blobs(
-                    in: bucket, after: cursor, limit: min(left, 1000))
+                    in: bucket, after: cursor, limit: min(left, Pages.countMax))
                 if options.json, page.blobs.isEmpty, separator != "," {
                     try Output.write(separator)
                     separator = ","

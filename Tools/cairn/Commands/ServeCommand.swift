@@ -2,6 +2,7 @@
 internal import ArgumentParser
 internal import Cairn
 internal import CairnServer
+internal import Logging
 
 /// Serves the store as an image registry.
 struct ServeCommand: StoreCommand {
@@ -22,6 +23,40 @@ struct ServeCommand: StoreCommand {
     var listen = ListenAddress(host: "127.0.0.1", port: 5000)
 
     func perform() async throws {
-        throw CommandFailure(code: "unexpected", message: "not built in")
+        let store = try await Store.open(at: options.directory, unlock: try options.unlock())
+        var configuration = ServerConfiguration()
+        configuration.host = listen.host
+        configuration.port = listen.port
+        configuration.adminSocketPath = options.directory + "/" + AdminConnection.socketName
+        let server = RegistryServer(
+            store, configuration: configuration, logger: Logger(label: "cairn"))
+        let (host, directory, json) = (listen.host, options.directory, options.json)
+        do {
+            try await server.run { port in
+                // Whoever started the server and closed its output does not need the line.
+                try? Self.announce(host, port, directory, asJSON: json)
+            }
+        } catch {
+            // The first failure is the one to report.
+            try? await store.close()
+            throw error
+        }
+        try await store.close()
+    }
+
+    private static func announce(
+        _ host: String, _ port: Int, _ directory: String, asJSON json: Bool
+    ) throws {
+        let address = "\(host.contains(":") ? "[\(host)]" : host):\(port)"
+        if json {
+            try Output.json(ListeningInfo(listening: address, store: directory))
+        } else {
+            try Output.line("cairn serves \(directory) on http://\(address)")
+        }
+    }
+
+    private struct ListeningInfo: Encodable {
+        let listening: String
+        let store: String
     }
 }

@@ -18,13 +18,14 @@ struct StatisticsCommand: StoreCommand {
             ("blobs", "\(figures.blobCount)"),
             ("logical bytes", exact(figures.logicalByteCount)),
             ("stored bytes", exact(figures.storedByteCount)),
-            ("index bytes", exact(figures.indexByteCount)),
+            ("of them index", exact(figures.indexByteCount)),
             ("chunks", "\(figures.chunkCount)"),
             ("segments", "\(figures.segmentCount)"),
             ("open uploads", "\(figures.openUploadCount)"),
         ]
-        let onDisk = figures.storedByteCount + figures.indexByteCount
-        if let ratio = Quantity.ratio(figures.logicalByteCount, to: onDisk) {
+        if figures.blobCount > 0,
+            let ratio = Quantity.ratio(figures.logicalByteCount, to: figures.storedByteCount)
+        {
             rows.append(("logical to stored", "\(ratio) : 1"))
         }
         try Output.table(rows)

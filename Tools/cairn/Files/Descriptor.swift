@@ -9,8 +9,8 @@ struct FileFailure: Error, CustomStringConvertible {
     /// The system's error number.
     let number: Int32
 
-    /// Whether the file is not there.
-    var isNotFound: Bool { number == ENOENT }
+    /// Whether something has that name already.
+    var isExisting: Bool { number == EEXIST }
 
     /// Whether the disk that holds the file is full.
     var isOutOfSpace: Bool { number == ENOSPC || number == EDQUOT }

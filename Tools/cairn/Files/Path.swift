@@ -29,7 +29,12 @@ enum Path {
         guard unsafe Glibc.rename(source, destination) == 0 else {
             throw FileFailure(attempt: "cannot write \(destination)", number: errno)
         }
-        try Descriptor.directory(directory(of: destination)).sync()
+        try syncDirectory(of: destination)
+    }
+
+    /// Makes the names in the directory that holds `path` durable.
+    static func syncDirectory(of path: String) throws(FileFailure) {
+        try Descriptor.directory(directory(of: path)).sync()
     }
 
     /// Removes the file at `path`; one that is not there is as good.
