@@ -25,7 +25,8 @@ import Testing
         Vector(
             key: String(repeating: "0", count: 64), nonce: String(repeating: "0", count: 24),
             plaintext: String(repeating: "0", count: 32), associated: "",
-            ciphertext: "cea7403d4d606b6e074ec5d3baf39d18", tag: "d0d1c8a799996bf0265b98b5d48ab919"),
+            ciphertext: "cea7403d4d606b6e074ec5d3baf39d18",
+            tag: "d0d1c8a799996bf0265b98b5d48ab919"),
         Vector(
             key: key, nonce: "cafebabefacedbaddecaf888",
             plaintext: """
@@ -103,7 +104,9 @@ import Testing
         }
     }
 
-    @Test(arguments: [(31, 12, 16, 4), (33, 12, 16, 4), (32, 11, 16, 4), (32, 12, 15, 4), (32, 12, 16, 5)])
+    @Test(arguments: [
+        (31, 12, 16, 4), (33, 12, 16, 4), (32, 11, 16, 4), (32, 12, 15, 4), (32, 12, 16, 5),
+    ])
     func `wrong sizes are refused`(key: Int, nonce: Int, tag: Int, room: Int) throws {
         var cipher = try AES256GCM()
         let zeros = [UInt8](repeating: 0, count: 64)

@@ -41,7 +41,8 @@ import Testing
         #expect(parsed > 100)
     }
 
-    @Test func `an intact header with an unknown value says that a later version wrote it`() throws {
+    @Test func `an intact header with an unknown value says that a later version wrote it`() throws
+    {
         for (offset, value) in [(4, UInt8(0)), (4, 7), (6, 2), (7, 1), (7, 0x80)] {
             var record = try RecordKit(suite: .convergent).seal([1, 2, 3])
             record[offset] = value
@@ -88,7 +89,8 @@ import Testing
     }
 
     private func forgedHeader(_ generator: inout SeededGenerator) -> [UInt8] {
-        var bytes = TestData.random(Int.random(in: 120...160, using: &generator), seed: generator.next())
+        let byteCount = Int.random(in: 120...160, using: &generator)
+        var bytes = TestData.random(byteCount, seed: generator.next())
         bytes.replaceSubrange(0..<4, with: Array("CRN1".utf8))
         bytes[4] = UInt8.random(in: 0...7, using: &generator)
         bytes[5] = UInt8.random(in: 0...2, using: &generator)

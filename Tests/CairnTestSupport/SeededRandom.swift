@@ -29,7 +29,7 @@ public final class SeededRandom: RandomSource {
 
     /// Overwrites all of `bytes` with the next ones.
     public func fill(_ bytes: inout MutableSpan<UInt8>) {
-        // A copy, as a span cannot enter the closure; one caller at a time takes a state of its own.
+        // A span cannot enter the closure: each call takes a generator of its own.
         var own = SeededGenerator(seed: generator.withLock { $0.next() })
         var word: UInt64 = 0
         for index in bytes.indices {

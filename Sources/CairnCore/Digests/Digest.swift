@@ -48,7 +48,7 @@ public struct Digest: Hashable, Comparable, Sendable, CustomStringConvertible {
             guard Self.parse(digits, into: &storage, byteCount: algorithm.byteCount) else {
                 throw CoreError(
                     .digestInvalid,
-                    "after '\(prefix)' come \(2 * algorithm.byteCount) lower-case hexadecimal digits")
+                    "after '\(prefix)' come \(2 * algorithm.byteCount) lower-case hex digits")
             }
             self.algorithm = algorithm
             self.storage = storage
