@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct ObjectTests {
     @Test func `an object comes back with all that was said of it`() async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("objects")
         let layer = try await bucket.put(TestData.random(100_000, seed: 30)).digest
@@ -35,7 +35,7 @@ import Testing
     }
 
     @Test func `of many conditional creations exactly one succeeds`() async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("objects")
         let codes = await withTaskGroup(of: StoreError.Code?.self) { group in
@@ -57,7 +57,7 @@ import Testing
     }
 
     @Test func `a write with a stale tag changes nothing`() async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("objects")
         let first = try await bucket.putObject("k", [1].span)
@@ -74,7 +74,7 @@ import Testing
     }
 
     @Test func `a reference to a blob that is not there is refused whole`() async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("objects")
         let missing = Digest.sha256(of: [9].span)
@@ -88,7 +88,7 @@ import Testing
     }
 
     @Test func `a listing is in byte order, by prefix and in pages`() async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("objects")
         let keys = ["tags/a", "tags/b", "tags/ö", "tags0", "a", "tags/a/b", "z"]
@@ -108,7 +108,7 @@ import Testing
 
     @Test(arguments: ["", "a\0b", String(repeating: "k", count: 1025)])
     func `a key that breaks the rules is refused`(key: String) async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("objects")
         #expect(await code { try await bucket.putObject(key, [1].span) } == .keyInvalid)

@@ -12,7 +12,7 @@ import Testing
 @Suite struct StoreCrashTests {
     @Test(arguments: 1...12 as ClosedRange<UInt64>)
     func `invariant 1: an acknowledged commit survives any power cut`(seed: UInt64) async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open(seed: seed)
         let bucket = try await store.defaultAccount.createBucket("crash")
         let acknowledged = Acknowledged()
@@ -22,7 +22,7 @@ import Testing
         // The cut falls wherever the writers are by then.
         while acknowledged.count < Int(seed) { await Task.yield() }
         let sure = acknowledged.digests
-        var after = simulated.afterPowerCut(seed: seed)
+        let after = simulated.afterPowerCut(seed: seed)
         for writer in writers { try await writer.value }
         let reopened = try await after.open(seed: seed + 100)
         let again = try await reopened.defaultAccount.bucket("crash")

@@ -17,7 +17,7 @@ import Testing
             let whole = simulated
             let found = await code { try await Self.openAndClose(whole, seed: UInt64(changes)) }
             #expect(found == nil || found == .io)
-            var after = simulated.afterPowerCut(seed: UInt64(changes))
+            let after = simulated.afterPowerCut(seed: UInt64(changes))
             let store = try await after.open(seed: 7)
             let bucket = try await store.defaultAccount.createBucket("after")
             try await bucket.put([1, 2, 3])
@@ -27,7 +27,6 @@ import Testing
     }
 
     private static func openAndClose(_ simulated: SimulatedStore, seed: UInt64) async throws {
-        var simulated = simulated
         let store = try await simulated.open(seed: seed)
         try await store.close()
     }

@@ -9,7 +9,7 @@ import Testing
 /// Disks that refuse.
 @Suite struct StoreFaultTests {
     @Test func `a full disk is reported and service resumes when there is room`() async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("full")
         let first = try await bucket.put(TestData.random(200_000, seed: 40)).digest

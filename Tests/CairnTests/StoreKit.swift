@@ -12,40 +12,38 @@ import Testing
 /// A store on a simulated disk and an index in memory.
 struct SimulatedStore {
     var disk = SimulatedDisk()
-    var index: InMemoryIndex
+    private var slot = IndexSlot(InMemoryIndex(tables: []))
     var clock = ManualClock()
     var configuration = StoreConfiguration()
 
     init() {
-        index = InMemoryIndex(tables: [])
         configuration.workerCount = 2
         configuration.checkpointByteCount = 1 << 20
     }
 
-    mutating func open(seed: UInt64 = 1) async throws -> Store {
+    func open(seed: UInt64 = 1) async throws -> Store {
         var segments = SegmentConfiguration()
         segments.segmentByteCount = 16 << 20
-        let index = IndexSlot(self.index)
+        let index = slot
         let seams = StoreSeams(
             disk: disk,
             openIndex: { (tables) throws(IndexError) in try index.open(tables) },
             clock: clock, random: SeededRandom(seed: seed), segments: segments)
-        let store = try await Store.open(
+        return try await Store.open(
             seams, unlock: .keyFile(path: nil), configuration: configuration)
-        self.index = index.current
-        return store
     }
 
     /// What is left after a power cut now: at least everything that was acknowledged.
     func afterPowerCut(seed: UInt64) -> SimulatedStore {
         var copy = self
         // The index first: its synced rows never refer to segments that were synced later.
-        copy.index = index.crash(seed: seed)
+        copy.slot = IndexSlot(slot.current.crash(seed: seed))
         copy.disk = disk.crash(seed: seed)
         return copy
     }
 }
 
+/// The index that the store has now; copies of a simulated store share it.
 private final class IndexSlot: Sendable {
     private let slot: Mutex<InMemoryIndex>
 

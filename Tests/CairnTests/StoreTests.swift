@@ -27,7 +27,7 @@ import Testing
     func `a blob comes back as it was, also after reopening`(
         shape: (String, [UInt8])
     ) async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("library/shapes")
         let blob = try await bucket.put(shape.1)
@@ -43,7 +43,7 @@ import Testing
     }
 
     @Test func `ranges and synchronous reads give the same bytes`() async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("ranges")
         let bytes = TestData.compressible(2_000_000, seed: 9)
@@ -70,7 +70,7 @@ import Testing
     }
 
     @Test func `the same bytes are stored once across buckets`() async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let first = try await store.defaultAccount.createBucket("first")
         let second = try await store.defaultAccount.createBucket("second")
@@ -89,7 +89,7 @@ import Testing
     }
 
     @Test func `sessions that bring the same bytes at once store them once`() async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("race")
         let bytes = TestData.random(3_000_000, seed: 11)
@@ -105,7 +105,7 @@ import Testing
     }
 
     @Test func `a mount costs no bytes and survives the source`() async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let source = try await store.defaultAccount.createBucket("source")
         let target = try await store.defaultAccount.createBucket("target")
@@ -125,7 +125,7 @@ import Testing
     }
 
     @Test func `buckets and accounts are created, listed and deleted when empty`() async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let account = try await store.createAccount("tenant-1")
         for name in ["b/one", "a", "c__d"].map({ $0 + "/x" }) {
@@ -156,7 +156,7 @@ import Testing
         "a___b", "ü", String(repeating: "a", count: 257), "..", "a/../b", "a b",
     ])
     func `a bucket name that breaks the rules is refused`(name: String) async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         #expect(await code { try await store.defaultAccount.createBucket(name) } == .nameInvalid)
         #expect(await code { _ = try await store.defaultAccount.bucket(name) } == .nameInvalid)
@@ -165,7 +165,7 @@ import Testing
     }
 
     @Test func `a closed store answers every call with that`() async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("closed")
         let blob = try await bucket.openBlob(try await bucket.put([1, 2, 3]).digest)

@@ -11,7 +11,7 @@ import Testing
 
     @Test(arguments: [1, 17, 16 << 10, 1_000_003, 1 << 20, 2_500_000])
     func `a suspended session goes on after a restart`(first: Int) async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         var store = try await simulated.open()
         var bucket = try await store.defaultAccount.createBucket("uploads")
         let session = try await bucket.beginUpload()
@@ -36,7 +36,7 @@ import Testing
     }
 
     @Test func `after a power cut a session resumes at a checkpoint`() async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("uploads")
         let session = try await bucket.beginUpload()
@@ -44,7 +44,7 @@ import Testing
         let durable = try await session.checkpoint()
         #expect(durable == 3_000_000)
         try await session.append(Self.bytes.span.extracting(3_000_000..<3_400_000))
-        var cut = simulated.afterPowerCut(seed: 3)
+        let cut = simulated.afterPowerCut(seed: 3)
         let after = try await cut.open(seed: 4)
         let again = try await after.defaultAccount.bucket("uploads")
         let resumed = try await again.resumeUpload(session.id)
@@ -59,7 +59,7 @@ import Testing
     }
 
     @Test func `a wrong digest changes nothing`() async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("uploads")
         for bytes in [Array("small".utf8), Self.bytes] {
@@ -78,7 +78,7 @@ import Testing
     }
 
     @Test func `bytes sent again are accepted when equal and refused when not`() async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("uploads")
         let session = try await bucket.beginUpload()
@@ -105,7 +105,7 @@ import Testing
     }
 
     @Test func `a cancelled or dropped session leaves nothing that counts`() async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("uploads")
         let session = try await bucket.beginUpload()
@@ -125,7 +125,7 @@ import Testing
     }
 
     @Test func `an unused session expires and is reaped`() async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("uploads")
         let id = try await suspended(in: bucket)
@@ -139,7 +139,7 @@ import Testing
     }
 
     @Test func `of two concurrent calls one is told that the session is busy`() async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("uploads")
         let session = try await bucket.beginUpload()
@@ -159,7 +159,7 @@ import Testing
     }
 
     @Test func `a SHA-512 digest is computed in the same pass`() async throws {
-        var simulated = SimulatedStore()
+        let simulated = SimulatedStore()
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("uploads")
         let digest = Digest.sha512(of: Self.bytes.span)
