@@ -96,8 +96,9 @@ SHA_TARGET void cairn_sha256_blocks(uint32_t h[8], const uint8_t *blocks, size_t
     store_lanes(h, lanes);
 }
 
-// Keeps the rounds of both streams in the order of this source. Left to itself the compiler gives one stream several in a row, and the pair takes 11 % longer than one stream
-// (clang 21, Zen 4; with the order kept, 0 %).
+// Keeps the rounds of both streams in the order of this source. Left to itself the compiler gives
+// one stream several in a row, and the pair takes 11 % longer than one stream (clang 21, Zen 4);
+// with the order kept, 1 %.
 #define KEEP_ORDER(a, b) \
     __asm__ volatile("" : "+x"((a)->abef), "+x"((a)->cdgh), "+x"((b)->abef), "+x"((b)->cdgh))
 

@@ -222,6 +222,12 @@ private final class SimulatedFile: DiskFile {
         return try disk.onFile { (state) throws(DiskError) in try state.byteCount(of: inode) }
     }
 
+    // The simulation has one user.
+    func permissions() throws(DiskError) -> UInt16 {
+        try requireOpen(forWriting: false)
+        return 0o600
+    }
+
     func close() { isClosed.store(true, ordering: .releasing) }
 
     private func requireOpen(forWriting: Bool) throws(DiskError) {

@@ -189,5 +189,6 @@ private final class SlowSyncFile: DiskFile {
     func allocate(byteCount: UInt64) throws(DiskError) { try base.allocate(byteCount: byteCount) }
     func truncate(to byteCount: UInt64) throws(DiskError) { try base.truncate(to: byteCount) }
     func byteCount() throws(DiskError) -> UInt64 { try base.byteCount() }
+    func permissions() throws(DiskError) -> UInt16 { try base.permissions() }
     func close() { base.close() }
 }

@@ -70,6 +70,10 @@ enum BlobProbe {
 
     // MARK: - Entropy
 
+    /// The sample is four pieces spread over the probe: all of it would cost as much as its digest.
+    private static let pieceByteCount = 4 << 10
+    private static let pieceDistance = 20 << 10
+
     /// With fewer bytes chance alone decides.
     private static let randomByteCountMin = 4 << 10
 
@@ -81,14 +85,19 @@ enum BlobProbe {
     private static func looksRandom(_ probe: Span<UInt8>) -> Bool {
         guard probe.count >= randomByteCountMin else { return false }
         var counts = InlineArray<256, Int>(repeating: 0)
-        for index in probe.indices {
-            counts[Int(probe[index])] += 1
+        var byteCount = 0
+        for start in stride(from: 0, to: probe.count, by: pieceDistance) {
+            let piece = probe.extracting(start..<min(start + pieceByteCount, probe.count))
+            for index in piece.indices {
+                counts[Int(piece[index])] += 1
+            }
+            byteCount += piece.count
         }
         var equalPairCount = 0
         for value in counts.indices {
             equalPairCount += counts[value] * (counts[value] - 1)
         }
-        // At most 2^32 pairs times 2^12.
-        return equalPairCount * 256 * 16 <= probe.count * (probe.count - 1) * 17
+        // At most 2^28 pairs times 2^12.
+        return equalPairCount * 256 * 16 <= byteCount * (byteCount - 1) * 17
     }
 }

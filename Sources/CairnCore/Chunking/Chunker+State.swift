@@ -10,10 +10,14 @@ extension Chunker {
 
     /// The chunker as of the first uncut byte, to go on from there at any later time.
     package var savedState: [UInt8] {
-        var bytes: [UInt8] = [1, layout?.rawValue ?? 0, walk == nil ? 0 : 1, 0, 0, 0, 0, 0]
-        bytes.appendChunker(walk?.contentByteCount ?? 0)
-        bytes.appendChunker(walk?.headerDistance ?? 0)
-        return bytes
+        var writer = ByteWriter(capacity: Self.savedStateByteCount)
+        writer.append(Self.stateVersion)
+        writer.append(layout?.rawValue ?? 0)
+        writer.append(walk == nil ? UInt8(0) : 1)
+        writer.appendZeros(5)
+        writer.append(walk?.contentByteCount ?? 0)
+        writer.append(walk?.headerDistance ?? 0)
+        return writer.bytes
     }
 
     /// A chunker that goes on where another was saved.
@@ -26,30 +30,33 @@ extension Chunker {
     package init(
         restoring state: Span<UInt8>, parameters: ChunkerParameters, key: ChunkerKey
     ) throws(CoreError) {
-        guard state.count > 0, state[0] == 1 else {
-            throw state.count == 0
-                ? CoreError(.corrupted, "The state of the chunker is missing.")
-                : CoreError(
-                    .unsupportedVersion, "Chunker states of version \(state[0]) are not known.")
+        var reader = ByteReader(state)
+        let version = try reader.readUInt8()
+        guard version == Self.stateVersion else {
+            throw CoreError(
+                .unsupportedVersion, "chunker states of version \(version) are not known")
         }
-        guard state.count == Self.savedStateByteCount, state[2] <= 1,
-            state.chunkerUInt32(at: 4) == 0, state[3] == 0
-        else {
-            throw CoreError(.corrupted, "The state of the chunker is not well-formed.")
+        let layoutNumber = try reader.readUInt8()
+        let isWalking = try reader.readUInt8()
+        try reader.readZeros(5)
+        let content = try reader.readUInt64()
+        let header = try reader.readUInt64()
+        try reader.expectEnd()
+
+        let layout = BlobLayout(rawValue: layoutNumber)
+        guard layout != nil || layoutNumber == 0 else {
+            throw CoreError(.corrupted, "a chunker state names layout \(layoutNumber)")
         }
-        self.init(parameters: parameters, key: key)
-        let layout = BlobLayout(rawValue: state[1])
-        let content = state.chunkerUInt64(at: 8)
-        let header = state.chunkerUInt64(at: 16)
         var walk: TarWalk?
-        if state[2] == 1 {
+        if isWalking == 1, layout == .tar {
             walk = TarWalk(contentByteCount: content, headerDistance: header)
         }
-        guard layout != nil || state[1] == 0,
-            state[2] == 0 ? content == 0 && header == 0 : walk != nil && layout == .tar
-        else {
-            throw CoreError(.corrupted, "The state of the chunker contradicts itself.")
+        guard walk != nil || (isWalking == 0 && content == 0 && header == 0) else {
+            throw CoreError(.corrupted, "a chunker state names an impossible place")
         }
+        self.init(parameters: parameters, key: key)
         resume(layout: layout, walk: walk)
     }
+
+    private static var stateVersion: UInt8 { 1 }
 }

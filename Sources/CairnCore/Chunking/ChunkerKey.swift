@@ -18,6 +18,6 @@ package struct ChunkerKey: Sendable {
     /// - Precondition: `secret` has ``secretByteCount`` bytes.
     package init(_ secret: Span<UInt8>) {
         precondition(secret.count == Self.secretByteCount, "A chunker secret has 32 bytes.")
-        multiplier = secret.chunkerUInt64(at: 0) | 1
+        multiplier = secret.littleEndianWord(at: 0) | 1
     }
 }

@@ -11,7 +11,7 @@ package struct ChunkerParameters: Sendable, Hashable {
     package let version: UInt8
     /// No content-defined boundary lies nearer than this to the start of its chunk.
     package let minByteCount: Int
-    /// The mean size of a chunk of random bytes. A power of two.
+    /// The mean size of a chunk of random bytes, a power of two.
     package let averageByteCount: Int
     /// A chunk that is cut by content is never larger than this.
     package let maxByteCount: Int
@@ -39,7 +39,7 @@ package struct ChunkerParameters: Sendable, Hashable {
             version: 1, minByteCount: minByteCount, averageByteCount: averageByteCount,
             maxByteCount: maxByteCount, opaqueByteCount: opaqueByteCount)
         guard isValid else {
-            throw CoreError(.invalidArgument, "The chunk sizes contradict each other.")
+            throw CoreError(.invalidArgument, "the chunk sizes contradict each other")
         }
     }
 
@@ -48,35 +48,35 @@ package struct ChunkerParameters: Sendable, Hashable {
     /// - Throws: ``CoreError`` with code `unsupportedVersion` for a later version, or `corrupted`
     ///   for anything else that ``encoded`` does not write.
     package init(decoding bytes: Span<UInt8>) throws(CoreError) {
-        guard bytes.count > 0, bytes[0] == 1 else {
-            throw bytes.count == 0
-                ? CoreError(.corrupted, "The chunk sizes are missing.")
-                : CoreError(.unsupportedVersion, "Chunks of version \(bytes[0]) are not known.")
+        var reader = ByteReader(bytes)
+        let version = try reader.readUInt8()
+        guard version == 1 else {
+            throw CoreError(.unsupportedVersion, "chunks of version \(version) are not known")
         }
-        guard bytes.count == Self.encodedByteCount,
-            bytes[1] == 0, bytes[2] == 0, bytes[3] == 0
-        else {
-            throw CoreError(.corrupted, "The chunk sizes are not well-formed.")
-        }
+        try reader.readZeros(3)
+        let sizes = try [
+            Int(reader.readUInt32()), Int(reader.readUInt32()), Int(reader.readUInt32()),
+            Int(reader.readUInt32()),
+        ]
+        try reader.expectEnd()
         self.init(
-            version: 1,
-            minByteCount: Int(bytes.chunkerUInt32(at: 4)),
-            averageByteCount: Int(bytes.chunkerUInt32(at: 8)),
-            maxByteCount: Int(bytes.chunkerUInt32(at: 12)),
-            opaqueByteCount: Int(bytes.chunkerUInt32(at: 16)))
+            version: version, minByteCount: sizes[0], averageByteCount: sizes[1],
+            maxByteCount: sizes[2], opaqueByteCount: sizes[3])
         guard isValid else {
-            throw CoreError(.corrupted, "The chunk sizes contradict each other.")
+            throw CoreError(.corrupted, "the chunk sizes contradict each other")
         }
     }
 
     /// The form that is recorded with a blob.
     package var encoded: [UInt8] {
-        var bytes: [UInt8] = [version, 0, 0, 0]
+        var writer = ByteWriter(capacity: Self.encodedByteCount)
+        writer.append(version)
+        writer.appendZeros(3)
         for size in [minByteCount, averageByteCount, maxByteCount, opaqueByteCount] {
             // At most 4 MiB, see `isValid`.
-            bytes.appendChunker(UInt32(truncatingIfNeeded: size))
+            writer.append(UInt32(size))
         }
-        return bytes
+        return writer.bytes
     }
 
     /// The number of bytes of ``encoded``.

@@ -16,7 +16,7 @@ enum TarHeader: Equatable {
     /// No content is larger: leaves room for sums of sizes, and no tape is as long.
     static let contentByteCountMax: UInt64 = 1 << 62
 
-    /// Whether the block at `offset` is a header of an archive with the ustar magic.
+    /// Whether `bytes` begin with the header of an archive with the ustar magic.
     static func isArchiveStart(_ bytes: Span<UInt8>) -> Bool {
         let magic: [UInt8] = [0x75, 0x73, 0x74, 0x61, 0x72]  // "ustar", both POSIX and GNU
         guard bytes.count >= byteCount else { return false }

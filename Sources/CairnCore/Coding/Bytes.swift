@@ -49,7 +49,7 @@ extension Span<UInt8> {
         value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
     }
 
-    /// Whether both views hold the same bytes. Stops early: not for secrets.
+    /// Whether both views hold the same bytes; stops early, so it is not for secrets.
     package func hasSameBytes(as other: Span<UInt8>) -> Bool {
         guard count == other.count else { return false }
         return unsafe withUnsafeBufferPointer { left in
@@ -96,7 +96,9 @@ extension MutableSpan<UInt8> {
         }
     }
 
-    /// Overwrites a range with zeros. A compiler may drop it: secrets need ``wipe(_:)``.
+    /// Overwrites a range with zeros.
+    ///
+    /// A compiler may drop it: secrets need ``wipe(_:)``.
     @_lifetime(self: copy self)
     package mutating func zero(_ range: Range<Int>) {
         for index in range { self[index] = 0 }

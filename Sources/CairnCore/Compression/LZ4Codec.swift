@@ -53,10 +53,10 @@ package enum LZ4Codec {
         _ block: Span<UInt8>, into output: inout MutableSpan<UInt8>
     ) throws(CoreError) {
         guard block.count <= byteCountMax, output.count <= byteCountMax else {
-            throw CoreError(.limitExceeded, "A compressed chunk is larger than 4 MiB.")
+            throw CoreError(.limitExceeded, "a compressed chunk is larger than 4 MiB")
         }
         guard block.count > 0, output.count > 0 else {
-            throw CoreError(.corrupted, "A compressed chunk is empty.")
+            throw CoreError(.corrupted, "a compressed chunk is empty")
         }
         let byteCount = unsafe block.withUnsafeBufferPointer { source in
             unsafe output.withUnsafeMutableBufferPointer { target in
@@ -70,7 +70,7 @@ package enum LZ4Codec {
             }
         }
         guard Int(byteCount) == output.count else {
-            throw CoreError(.corrupted, "A compressed chunk does not yield its declared size.")
+            throw CoreError(.corrupted, "a compressed chunk does not yield its declared size")
         }
     }
 

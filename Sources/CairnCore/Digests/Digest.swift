@@ -48,7 +48,7 @@ public struct Digest: Hashable, Comparable, Sendable, CustomStringConvertible {
             guard Self.parse(digits, into: &storage, byteCount: algorithm.byteCount) else {
                 throw CoreError(
                     .digestInvalid,
-                    "after '\(prefix)' come \(2 * algorithm.byteCount) lower-case hexadecimal digits")
+                    "after '\(prefix)' come \(2 * algorithm.byteCount) lower-case hex digits")
             }
             self.algorithm = algorithm
             self.storage = storage
@@ -125,7 +125,7 @@ public struct Digest: Hashable, Comparable, Sendable, CustomStringConvertible {
     // MARK: -
 
     /// Both counts are known to fit.
-    private init(_ algorithm: Algorithm, _ bytes: Span<UInt8>) {
+    fileprivate init(_ algorithm: Algorithm, _ bytes: Span<UInt8>) {
         self.algorithm = algorithm
         storage = InlineArray { $0 < bytes.count ? bytes[$0] : 0 }
     }
@@ -152,4 +152,9 @@ public struct Digest: Hashable, Comparable, Sendable, CustomStringConvertible {
         default: nil
         }
     }
+}
+
+extension SHA512 {
+    /// The digest of the bytes so far.
+    package var digest: Digest { Digest(.sha512, finalized().span) }
 }

@@ -1,7 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
-internal import CairnKernels
 internal import COpenSSL
+internal import CairnKernels
 
 /// SHA-256 (FIPS 180-4) over bytes that arrive piece by piece.
 ///
@@ -21,7 +21,9 @@ public struct SHA256: Sendable {
         }
     }
 
-    /// The digest of all bytes so far. Changes nothing: more bytes may follow.
+    /// The digest of all bytes so far.
+    ///
+    /// Changes nothing: more bytes may follow.
     public func finalized() -> Octets32 {
         var copy = context
         var digest = Octets32()
@@ -75,7 +77,7 @@ public struct SHA256: Sendable {
         second.update(bytes.extracting((secondStart + byteCount)...))
     }
 
-    /// Overwrites the state with zeros, for a computation over a secret. It is of no use then.
+    /// Overwrites the state of a computation over a secret with zeros; it is of no use then.
     package mutating func wipe() {
         unsafe withUnsafeMutableBytes(of: &context) {
             unsafe OPENSSL_cleanse($0.baseAddress, $0.count)
@@ -101,7 +103,9 @@ public struct SHA256: Sendable {
         writer.append(Digest.Algorithm.sha256.rawValue)
         writer.appendZeros(2)
         unsafe withUnsafeBytes(of: context.h) {
-            for unsafe word in unsafe $0.bindMemory(to: UInt32.self) { writer.append(word) }
+            for offset in stride(from: 0, to: $0.count, by: 4) {
+                writer.append(unsafe $0.load(fromByteOffset: offset, as: UInt32.self))
+            }
         }
         writer.append(byteCount)
         let tailByteCount = Int(context.num)

@@ -22,7 +22,9 @@ public struct SHA512: Sendable {
         }
     }
 
-    /// The 64 bytes of the digest of all bytes so far. Changes nothing: more bytes may follow.
+    /// The 64 bytes of the digest of all bytes so far.
+    ///
+    /// Changes nothing: more bytes may follow.
     public func finalized() -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: Self.byteCount)
         var span = digest.mutableSpan
@@ -48,7 +50,7 @@ public struct SHA512: Sendable {
         context.Nh << 61 | context.Nl >> 3
     }
 
-    /// Overwrites the state with zeros, for a computation over a secret. It is of no use then.
+    /// Overwrites the state of a computation over a secret with zeros; it is of no use then.
     package mutating func wipe() {
         unsafe withUnsafeMutableBytes(of: &context) {
             unsafe OPENSSL_cleanse($0.baseAddress, $0.count)
@@ -74,7 +76,9 @@ public struct SHA512: Sendable {
         writer.append(Digest.Algorithm.sha512.rawValue)
         writer.appendZeros(2)
         unsafe withUnsafeBytes(of: context.h) {
-            for unsafe word in unsafe $0.bindMemory(to: UInt64.self) { writer.append(word) }
+            for offset in stride(from: 0, to: $0.count, by: 8) {
+                writer.append(unsafe $0.load(fromByteOffset: offset, as: UInt64.self))
+            }
         }
         writer.append(byteCount)
         let tailByteCount = Int(context.num)

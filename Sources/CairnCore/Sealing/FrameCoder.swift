@@ -1,6 +1,6 @@
 // Part of Cairn, a content-addressed blob store.
 
-/// Seals and opens the frames of one record. Holds the record's key: wipe it afterwards.
+/// Seals and opens the frames of one record; holds the record's key, so wipe it afterwards.
 struct FrameCoder {
     private let header: RecordHeader
     private let frames: RecordFrames
@@ -95,8 +95,10 @@ struct FrameCoder {
         return nonce
     }
 
-    /// Suite 0: GMAC under a key and a nonce of zeros, known to all. As a checksum of 128 bits it
-    /// runs at the speed of the cipher, and it covers the scope and the binding too.
+    /// Suite 0: GMAC under a key and a nonce of zeros, known to all.
+    ///
+    /// As a checksum of 128 bits it runs at the speed of the cipher, and it covers the scope and
+    /// the binding too.
     private mutating func authenticate(
         _ payload: Span<UInt8>, with cipher: inout AES256GCM, tag: inout MutableSpan<UInt8>
     ) throws(CoreError) {
@@ -158,7 +160,7 @@ struct NonceSupply: Sendable {
 
     init(_ random: any RandomSource) { self.random = random }
 
-    /// Writes the next nonce to `offset` of `out`. No nonce is ever given twice.
+    /// Writes the next nonce to `position` of `out`; none is ever given twice.
     mutating func write(to out: inout MutableSpan<UInt8>, at position: Int) {
         if offset == supply.count {
             let random = random

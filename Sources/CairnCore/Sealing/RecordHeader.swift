@@ -70,8 +70,9 @@ package struct RecordHeader: Hashable, Sendable {
     /// The chunk's name, or zeros.
     package let name: Octets32
 
-    /// The limit of a record's plaintext in bytes. It bounds the memory of whoever opens a record
-    /// by four of the largest (opaque) chunks.
+    /// The limit of a record's plaintext in bytes.
+    ///
+    /// It bounds the memory of whoever opens a record by four of the largest (opaque) chunks.
     package static let plaintextByteCountMax = 4 << 20
 
     /// How many bytes tell a header's size, see ``byteCount(ofPrefix:)``.
@@ -95,7 +96,7 @@ package struct RecordHeader: Hashable, Sendable {
     static let nameOffset = 20
     static let suiteFieldOffset = 52
 
-    /// Describes a record that is to be written. The counts are the caller's duty.
+    /// Describes a record that is to be written; the counts are the caller's duty.
     init(
         type: RecordType, suite: RecordSuite, codec: RecordCodec, keySlot: UInt32,
         plaintextByteCount: Int, payloadByteCount: Int, name: Octets32
@@ -165,6 +166,12 @@ package struct RecordHeader: Hashable, Sendable {
         let end =
             byteCount(suite: suite) + payloadByteCount + AES256GCM.tagByteCount + checksumByteCount
         return (end + alignment - 1) / alignment * alignment
+    }
+
+    /// The length of a whole record that is not compressed.
+    package static func recordByteCount(suite: RecordSuite, plaintextByteCount: Int) -> Int {
+        let frames = RecordFrames(suite: suite, encodedByteCount: plaintextByteCount)
+        return recordByteCount(suite: suite, payloadByteCount: frames.payloadByteCount)
     }
 
     static let checksumByteCount = 4

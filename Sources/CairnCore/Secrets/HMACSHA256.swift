@@ -44,7 +44,7 @@ package struct HMACSHA256: Sendable {
         return result.finalized()
     }
 
-    /// Overwrites the prepared key with zeros. It is of no use then.
+    /// Overwrites the prepared key with zeros, after which it is of no use.
     package mutating func wipe() {
         inner.wipe()
         outer.wipe()

@@ -108,8 +108,10 @@ package struct ScryptCost: Hashable, Sendable {
     /// 128 MiB and about half a second for one attempt.
     package static let standard = ScryptCost(n: 1 << 17, r: 8, p: 1)
 
-    /// The limit of 128·N·r, in bytes. The cost comes from a file: it must not exhaust the
-    /// machine, and leaves room for three doublings of the standard.
+    /// The limit of 128·N·r, in bytes.
+    ///
+    /// The cost comes from a file: it must not exhaust the machine, and leaves room for three
+    /// doublings of the standard.
     package static let byteCountMax: UInt64 = 1 << 30
 
     /// The limit of N·r·p: 16 times the work of the standard.

@@ -15,7 +15,7 @@ internal import Glibc
     /// How many bytes the secret has.
     public let byteCount: Int
 
-    /// Copies a secret. The original stays with the caller, who wipes it.
+    /// Copies a secret; the original stays with the caller, who wipes it.
     public convenience init(copying bytes: Span<UInt8>) {
         self.init(byteCount: bytes.count) { $0.copy(bytes) }
     }

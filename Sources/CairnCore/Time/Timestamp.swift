@@ -19,16 +19,14 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
 
     /// The moment that much later; stops at the end of the range.
     public static func + (moment: Self, duration: Duration) -> Self {
-        let step = nanoseconds(duration)
-        let (sum, overflow) = moment.nanosecondsSinceEpoch.addingReportingOverflow(step)
-        return Self(nanosecondsSinceEpoch: overflow ? (step < 0 ? .min : .max) : sum)
+        let sum = Int128(moment.nanosecondsSinceEpoch) + nanoseconds(duration)
+        return Self(nanosecondsSinceEpoch: Int64(clamping: sum))
     }
 
     /// The moment that much earlier; stops at the end of the range.
     public static func - (moment: Self, duration: Duration) -> Self {
-        let step = nanoseconds(duration)
-        let (sum, overflow) = moment.nanosecondsSinceEpoch.subtractingReportingOverflow(step)
-        return Self(nanosecondsSinceEpoch: overflow ? (step < 0 ? .max : .min) : sum)
+        let difference = Int128(moment.nanosecondsSinceEpoch) - nanoseconds(duration)
+        return Self(nanosecondsSinceEpoch: Int64(clamping: difference))
     }
 
     /// How long after the right moment the left one is.
@@ -52,12 +50,10 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
 
     // MARK: -
 
-    private static func nanoseconds(_ duration: Duration) -> Int64 {
+    /// Wide enough for any duration.
+    private static func nanoseconds(_ duration: Duration) -> Int128 {
         let (seconds, attoseconds) = duration.components
-        let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        let (sum, overflowOfSum) = whole.addingReportingOverflow(attoseconds / 1_000_000_000)
-        if overflow || overflowOfSum { return seconds < 0 ? .min : .max }
-        return sum
+        return Int128(seconds) * 1_000_000_000 + Int128(attoseconds / 1_000_000_000)
     }
 
     /// Quotient and remainder, the latter never negative.

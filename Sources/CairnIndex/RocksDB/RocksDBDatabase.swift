@@ -146,16 +146,27 @@ internal import CRocksDB
     }
 
     /// Moves everything in memory to files; with `wait`, they are there on return.
-    func flush(wait: Bool) throws(IndexError) {
+    ///
+    /// Does nothing for a table while RocksDB holds back writes to it: try again later.
+    ///
+    /// - Returns: whether all tables were flushed.
+    func flush(wait: Bool) throws(IndexError) -> Bool {
         let options = unsafe rocksdb_flushoptions_create()
         defer { unsafe rocksdb_flushoptions_destroy(options) }
         unsafe rocksdb_flushoptions_set_wait(options, wait ? 1 : 0)
+        var isComplete = true
         for number in unsafe tables.indices {
             let table = unsafe tables[number]
             var message: RocksDBMessage?
             unsafe rocksdb_flush_cf(database, options, table, &message)
-            try unsafe check(message, "flush the index at \(path)")
+            guard let message = unsafe message else { continue }
+            let status = unsafe takeStatus(message)
+            guard status.contains("Try again") else {
+                throw indexError(status, "flush the index at \(path)")
+            }
+            isComplete = false
         }
+        return isComplete
     }
 
     // MARK: - Maintenance

@@ -221,9 +221,8 @@ final class RocksDBEngine: @unchecked Sendable {
     ) throws(IndexError) {
         try latching { () throws(IndexError) in
             try database.syncLog()
-            try database.flush(wait: wait)
+            if try database.flush(wait: wait) { state.unflushedByteCount = 0 }
         }
-        state.unflushedByteCount = 0
     }
 
     private func checkHealth() throws(IndexError) {

@@ -73,11 +73,10 @@ public struct RocksDBConfiguration: Hashable, Sendable {
         defer { unsafe rocksdb_options_destroy(base) }
         let options = unsafe rocksdb_options_create() as OpaquePointer
         var message: RocksDBMessage?
-        // What the C interface has no setter for.
-        // track_and_verify_wals_in_manifest: a synced log that is gone is corruption, not an end.
-        // allow_fallocate: a log would reserve the size of a memtable ahead; a sync is no faster.
+        // What the C interface has no setter for: without this, a log would reserve the size of a
+        // write buffer ahead of its end, and its syncs are no faster for it.
         unsafe rocksdb_get_options_from_string(
-            base, "track_and_verify_wals_in_manifest=true;allow_fallocate=false", options,
+            base, "allow_fallocate=false", options,
             &message)
         do throws(IndexError) {
             unsafe try check(message, "set the options of RocksDB")
@@ -99,9 +98,6 @@ public struct RocksDBConfiguration: Hashable, Sendable {
         // costs only what was not synced, and never leaves a gap.
         unsafe rocksdb_options_set_wal_recovery_mode(
             options, CInt(rocksdb_point_in_time_recovery))
-        // All tables are flushed together: files never show one table newer than another, and the
-        // log switches once per flush, at a moment that the index chooses (see `rotateLog`).
-        unsafe rocksdb_options_set_atomic_flush(options, 1)
         // Commits gather in memory and reach the file with the next sync. Saves the system call,
         // 1.9 µs per small commit; a killed process loses what was not synced, as a power cut does.
         unsafe rocksdb_options_set_manual_wal_flush(options, 1)
@@ -135,6 +131,8 @@ public struct RocksDBConfiguration: Hashable, Sendable {
         // Never reached: the index flushes when all tables together hold `flushByteCount`. A flush
         // that RocksDB chose would switch logs before the old one is synced.
         unsafe rocksdb_options_set_write_buffer_size(options, 256 << 20)
+        // Two flushes may be under way before the next one has to wait for them.
+        unsafe rocksdb_options_set_max_write_buffer_number(options, 4)
         // A table that holds a few rows takes this much, not an eighth of the buffer.
         unsafe rocksdb_options_set_arena_block_size(options, 64 << 10)
         // Values are sealed or random, keys are mostly digests: compression finds nothing.

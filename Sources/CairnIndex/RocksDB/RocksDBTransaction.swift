@@ -126,7 +126,7 @@ final class RocksDBTransaction: IndexTransaction {
         let view = try liveView()
         // Ended whatever comes; the snapshot goes now, not when the caller forgets this object.
         self.view = nil
-        guard !writes.isEmpty else { return }
+        guard !writes.isEmpty else { return try view.engine.withDatabase { _ in } }
         try view.engine.commit(writes, reads: reads, since: view.version)
     }
 

@@ -11,9 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if __has_include("CairnBoundary.h")
 #include "CairnBoundary.h"
-#endif
 
 #ifdef __cplusplus
 extern "C" {

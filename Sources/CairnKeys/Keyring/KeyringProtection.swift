@@ -29,7 +29,7 @@ public struct PassphraseCost: Hashable, Sendable {
     /// How many independent passes are made.
     public let p: UInt32
 
-    /// N = 2^17, r = 8, p = 1: 128 MiB and a few tenths of a second for each guess.
+    /// N = 2^17, r = 8, p = 1: 128 MiB and half a second of one core for each guess.
     public static let standard = Self(unchecked: 17, 8, 1)
 
     /// The most memory that a keyring file may ask for: four times the standard.

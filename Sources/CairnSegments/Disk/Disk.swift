@@ -87,6 +87,9 @@ public protocol DiskFile: AnyObject, Sendable {
     /// The length of the file.
     func byteCount() throws(DiskError) -> UInt64
 
+    /// The permission bits of the file (`man 2 fstat`): who beside its owner may read it.
+    func permissions() throws(DiskError) -> UInt16
+
     /// Ends the use of the file; what was not synced stays not synced.
     ///
     /// Later calls throw `closed`; calls under way on other threads finish. The last reference

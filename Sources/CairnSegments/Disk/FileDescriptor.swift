@@ -151,6 +151,7 @@ struct FileDescriptor: ~Copyable, Sendable {
     struct Status {
         let isRegular: Bool
         let byteCount: UInt64
+        let permissions: UInt16
         /// Device and number, which no other file has at the same time.
         let identity: (UInt64, UInt64)
     }
@@ -160,6 +161,7 @@ struct FileDescriptor: ~Copyable, Sendable {
         _ = try Self.retrying("examining a file") { unsafe Glibc.fstat(number, &status) }
         return Status(
             isRegular: status.st_mode & S_IFMT == S_IFREG, byteCount: UInt64(status.st_size),
+            permissions: UInt16(status.st_mode & 0o777),
             identity: (UInt64(status.st_dev), UInt64(status.st_ino)))
     }
 

@@ -80,6 +80,11 @@ final class LocalFile: DiskFile {
         do { return try buffered.status().byteCount } catch { throw named(error) }
     }
 
+    func permissions() throws(DiskError) -> UInt16 {
+        try requireOpen()
+        do { return try buffered.status().permissions } catch { throw named(error) }
+    }
+
     // The descriptor itself lives as long as the last call that uses it: a number that is closed
     // under another thread's feet could already belong to another file.
     func close() { isClosed.store(true, ordering: .releasing) }

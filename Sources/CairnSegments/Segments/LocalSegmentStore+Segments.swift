@@ -1,5 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
+internal import CairnCore
+
 extension LocalSegmentStore {
     package func segments() throws(SegmentError) -> [SegmentSummary] {
         let numbers = try monitor.withLock { (state) throws(SegmentError) in

@@ -1,0 +1,165 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+
+extension BucketKeys {
+    /// The key that seals a bucket's records of the index.
+    func sealingKey(_ engine: Engine, _ bucket: BucketID) -> SealingKey {
+        SealingKey(
+            slot: dataKeySlot, key: dataKey,
+            scope: RecordScope(storeID: engine.storeID, ownerID: bucket.octets))
+    }
+}
+
+extension Engine {
+    /// Blobs up to this size are sealed whole inside the index: one flush, and never convergent,
+    /// for manifests and configurations are guessable.
+    static let smallBlobByteCountMax = 16 << 10
+
+    var storeScope: RecordScope { RecordScope(storeID: storeID, ownerID: storeID) }
+
+    /// The key that seals the store's own records of the index.
+    var sealingKey: SealingKey {
+        SealingKey(slot: StoreFormat.storeKeySlot, key: storeKey, scope: storeScope)
+    }
+
+    /// The key that a record of a bucket was sealed with; older generations stay readable.
+    func sealingKey(
+        of record: [UInt8], owner bucket: BucketID
+    ) async throws(StoreError) -> SealingKey {
+        let header = try lower("opening a sealed record", core: { () throws(CoreError) in
+            try RecordHeader(parsing: record.span)
+        })
+        return SealingKey(
+            slot: header.keySlot, key: try await keys.secret(header.keySlot),
+            scope: RecordScope(storeID: storeID, ownerID: bucket.octets))
+    }
+
+    // MARK: - Writing
+
+    /// Seals a blob that is kept inside the index.
+    func prepareSmall(
+        _ bytes: [UInt8], _ digest: Digest, isPinned: Bool, _ bucket: BucketID,
+        _ keys: BucketKeys, _ context: inout WorkerContext
+    ) throws(StoreError) -> PreparedBlob {
+        let capability = Capability(digest: digest, byteCount: UInt64(bytes.count), root: nil)
+        var blob = try prepare(capability, nil, isPinned: isPinned, bucket, keys, &context)
+        blob.sealedBytes = try context.seal(
+            bytes, as: .smallBlob, name: blob.name.octets, under: keys.sealingKey(self, bucket))
+        return blob
+    }
+
+    /// Seals the capability of a blob whose chunks are placed.
+    func prepare(
+        _ tree: FinishedTree, isPinned: Bool, _ bucket: BucketID, _ keys: BucketKeys,
+        _ context: inout WorkerContext
+    ) throws(StoreError) -> PreparedBlob {
+        let root = tree.root.map {
+            BlobRoot(layout: tree.layout, domainSlot: keys.domainSlot, entry: $0.entry)
+        }
+        let capability = Capability(digest: tree.digest, byteCount: tree.byteCount, root: root)
+        return try prepare(
+            capability, tree.root?.id, isPinned: isPinned, bucket, keys, &context)
+    }
+
+    /// Seals a capability under a bucket's data key.
+    func prepare(
+        _ capability: Capability, _ rootID: ChunkID?, isPinned: Bool, _ bucket: BucketID,
+        _ keys: BucketKeys, _ context: inout WorkerContext
+    ) throws(StoreError) -> PreparedBlob {
+        let name = keys.linkName(of: capability.digest)
+        let now = clock.now()
+        let sealed = try context.seal(
+            capability.encoded(), as: .metadata, name: name.octets,
+            under: keys.sealingKey(self, bucket))
+        return PreparedBlob(
+            description: BlobDescription(
+                digest: capability.digest, byteCount: capability.byteCount, createdAt: now),
+            name: name,
+            link: LinkRow(
+                isPinned: isPinned, rootID: rootID, byteCount: capability.byteCount,
+                createdAt: now, referenceCount: 0, sealedCapability: sealed))
+    }
+
+    // MARK: - Reading
+
+    /// Opens the capability in a link, and checks that it belongs there.
+    func open(
+        _ link: LinkRow, _ name: LinkName, under key: SealingKey, _ context: inout WorkerContext
+    ) throws(StoreError) -> Capability {
+        let bytes = try context.open(
+            link.sealedCapability, as: .metadata, name: name.octets, under: key)
+        let capability = try lower("opening a link", core: { () throws(CoreError) in
+            try Capability(decoding: bytes)
+        })
+        guard capability.byteCount == link.byteCount,
+            (capability.root == nil) == (link.rootID == nil)
+        else { throw StoreError(.corrupted, "a link contradicts its capability") }
+        return capability
+    }
+
+    func linkRow(
+        _ bucket: BucketID, _ name: LinkName
+    ) async throws(StoreError) -> LinkRow? {
+        let bytes = try await read("reading a link") { (index) throws(IndexError) in
+            try index.get(Tables.links, RowKey.link(bucket, name))
+        }
+        guard let bytes else { return nil }
+        return try lower("reading a link", core: { () throws(CoreError) in
+            try LinkRow(decoding: bytes)
+        })
+    }
+
+    /// The link and the capability of a blob; nil when the bucket has none of this digest.
+    func find(
+        _ digest: Digest, in bucket: BucketID, _ keys: BucketKeys
+    ) async throws(StoreError) -> (LinkRow, Capability)? {
+        let name = keys.linkName(of: digest)
+        guard let link = try await linkRow(bucket, name) else { return nil }
+        let key = try await sealingKey(of: link.sealedCapability, owner: bucket)
+        let capability = try await pool.run { [self] (context) throws(StoreError) in
+            try open(link, name, under: key, &context)
+        }
+        guard capability.digest == digest else {
+            throw StoreError(.corrupted, "a link names another blob")
+        }
+        return (link, capability)
+    }
+
+    /// The sealed bytes of a small blob, opened.
+    func smallBlob(
+        _ digest: Digest, in bucket: BucketID, _ keys: BucketKeys
+    ) async throws(StoreError) -> [UInt8] {
+        let name = keys.linkName(of: digest)
+        let record = try await read("reading a small blob") { (index) throws(IndexError) in
+            try index.get(Tables.smallBlobs, RowKey.link(bucket, name))
+        }
+        guard let record else {
+            throw StoreError(.corrupted, "the bytes of a small blob are missing")
+        }
+        let key = try await sealingKey(of: record, owner: bucket)
+        return try await pool.run { (context) throws(StoreError) in
+            try context.open(record, as: .smallBlob, name: name.octets, under: key)
+        }
+    }
+
+    /// Opens a blob for reading; nil when the bucket has none of this digest.
+    func openBlob(
+        _ digest: Digest, in bucket: BucketID, _ keys: BucketKeys
+    ) async throws(StoreError) -> Blob? {
+        guard let (link, capability) = try await find(digest, in: bucket, keys) else { return nil }
+        let description = BlobDescription(
+            digest: digest, byteCount: capability.byteCount, createdAt: link.createdAt)
+        guard let root = capability.root else {
+            let bytes = try await smallBlob(digest, in: bucket, keys)
+            guard UInt64(bytes.count) == capability.byteCount else {
+                throw StoreError(.corrupted, "a small blob is not as long as its link says")
+            }
+            return Blob(description, .inline(bytes), self)
+        }
+        let domain = try await self.keys.domain(root.domainSlot)
+        return Blob(
+            description, .tree([root.entry], ChunkReader(engine: self, domain: domain)), self)
+    }
+}

@@ -1,0 +1,98 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+
+/// A blob that is complete and stored, and only lacks its link.
+struct PreparedBlob: Sendable {
+    var description: BlobDescription
+    var name: LinkName
+    var link: LinkRow
+    /// The sealed bytes of a blob too small for a segment.
+    var sealedBytes: [UInt8]?
+    var ledger = ChunkLedger()
+
+    var needsSegments: Bool { !ledger.isEmpty }
+}
+
+extension Transaction {
+    /// Fails when the bucket was deleted meanwhile.
+    func checkBucket(_ bucket: BucketID) throws(StoreError) {
+        guard try get(Tables.buckets, bucket.octets.bytes) != nil else {
+            throw StoreError(.bucketUnknown, "the bucket was deleted")
+        }
+    }
+
+    func link(_ bucket: BucketID, _ name: LinkName) throws(StoreError) -> LinkRow? {
+        try row(Tables.links, RowKey.link(bucket, name)) { (bytes) throws(CoreError) in
+            try LinkRow(decoding: bytes)
+        }
+    }
+
+    func put(_ link: LinkRow, _ bucket: BucketID, _ name: LinkName) throws(StoreError) {
+        try put(Tables.links, RowKey.link(bucket, name), link.encoded())
+    }
+
+    /// Links a prepared blob; the bytes of one that is linked already are given up.
+    ///
+    /// - Returns: the link as it is now.
+    @discardableResult
+    func link(_ blob: PreparedBlob, in bucket: BucketID) throws(StoreError) -> LinkRow {
+        try checkBucket(bucket)
+        guard let existing = try link(bucket, blob.name) else {
+            try blob.ledger.apply(to: self)
+            return try insert(blob, in: bucket)
+        }
+        try blob.ledger.apply(to: self, dropping: blob.link.rootID.map { [$0] } ?? [])
+        return try pin(existing, as: blob, in: bucket)
+    }
+
+    /// Links a blob whose tree is in the index already; counts one more reference to its root.
+    func mount(_ blob: PreparedBlob, in bucket: BucketID) throws(StoreError) {
+        try checkBucket(bucket)
+        if let existing = try link(bucket, blob.name) {
+            try pin(existing, as: blob, in: bucket)
+        } else {
+            if let root = blob.link.rootID { try ChunkLedger.apply([root: 1], to: self) }
+            try insert(blob, in: bucket)
+        }
+    }
+
+    @discardableResult
+    private func insert(_ blob: PreparedBlob, in bucket: BucketID) throws(StoreError) -> LinkRow {
+        try put(blob.link, bucket, blob.name)
+        if let bytes = blob.sealedBytes {
+            try put(Tables.smallBlobs, RowKey.link(bucket, blob.name), bytes)
+        }
+        try addUsage(of: blob.link, in: bucket, sign: 1)
+        return blob.link
+    }
+
+    @discardableResult
+    private func pin(
+        _ existing: LinkRow, as blob: PreparedBlob, in bucket: BucketID
+    ) throws(StoreError) -> LinkRow {
+        guard blob.link.isPinned, !existing.isPinned else { return existing }
+        var pinned = existing
+        pinned.isPinned = true
+        try put(pinned, bucket, blob.name)
+        return pinned
+    }
+
+    /// Takes a link away, and its hold on the blob's tree.
+    func unlink(_ link: LinkRow, _ bucket: BucketID, _ name: LinkName) throws(StoreError) {
+        try delete(Tables.links, RowKey.link(bucket, name))
+        if let root = link.rootID {
+            try ChunkLedger.apply([root: -1], to: self)
+        } else {
+            try delete(Tables.smallBlobs, RowKey.link(bucket, name))
+        }
+        try addUsage(of: link, in: bucket, sign: -1)
+    }
+
+    private func addUsage(
+        of link: LinkRow, in bucket: BucketID, sign: Int64
+    ) throws(StoreError) {
+        try add(.blobs, of: bucket, sign)
+        try add(.logicalBytes, of: bucket, sign * Int64(clamping: link.byteCount))
+    }
+}

@@ -1,0 +1,194 @@
+// Part of Cairn, a content-addressed blob store.
+
+public import CairnCore
+internal import CairnIndex
+
+// Blobs by digest.
+extension Bucket {
+    /// Stores a blob that is in memory. Durable on return.
+    ///
+    /// - Parameters:
+    ///   - bytes: the whole blob.
+    ///   - expected: the digest that the bytes must have; nil accepts any bytes.
+    /// - Throws: ``StoreError`` with code `digestMismatch` (nothing was stored), `bucketUnknown`,
+    ///   `outOfSpace`, `io`, `keyUnavailable`, `closed`.
+    @discardableResult
+    public func putBlob(
+        _ bytes: Span<UInt8>, expecting expected: Digest? = nil
+    ) async throws(StoreError) -> BlobDescription {
+        try await store(bytes, expecting: expected, isPinned: true) {
+            (transaction, blob, bucket) throws(StoreError) in
+            try transaction.link(blob, in: bucket)
+        }
+    }
+
+    /// Describes a blob.
+    ///
+    /// - Throws: ``StoreError`` with code `blobUnknown` (not in this bucket, whatever others
+    ///   have), `corrupted`, `keyUnavailable`, `io`, `closed`.
+    public func stat(_ digest: Digest) async throws(StoreError) -> BlobDescription {
+        guard let (link, capability) = try await engine.find(digest, in: bucketID, keys()) else {
+            throw Self.unknown(digest)
+        }
+        return BlobDescription(
+            digest: digest, byteCount: capability.byteCount, createdAt: link.createdAt)
+    }
+
+    /// Opens a blob for reading.
+    ///
+    /// - Throws: as ``stat(_:)``.
+    public func openBlob(_ digest: Digest) async throws(StoreError) -> Blob {
+        guard let blob = try await engine.openBlob(digest, in: bucketID, keys()) else {
+            throw Self.unknown(digest)
+        }
+        return blob
+    }
+
+    /// Lists blobs, a page at a time.
+    ///
+    /// - Parameters:
+    ///   - cursor: ``BlobPage/next`` of the page before; nil starts at the beginning.
+    ///   - limit: 1 to 1000 blobs.
+    /// - Throws: ``StoreError`` with code `invalidArgument` (the limit), `corrupted`, `io`,
+    ///   `keyUnavailable`, `closed`.
+    /// - Complexity: O(log *n* + page).
+    public func blobs(
+        after cursor: BlobCursor? = nil, limit: Int = 1000
+    ) async throws(StoreError) -> BlobPage {
+        try Self.checkPage(limit)
+        let prefix = bucketID.octets.bytes
+        let after = cursor.map { RowKey.link(bucketID, $0.linkName) }
+        let rows = try await engine.read("listing blobs") { (index) throws(IndexError) in
+            try index.scan(Tables.links, prefix: prefix, after: after, limit: limit)
+        }
+        var blobs: [BlobDescription] = []
+        for (name, link, key) in try await sealedLinks(rows) {
+            let capability = try await engine.pool.run { [engine] (context) throws(StoreError) in
+                try engine.open(link, name, under: key, &context)
+            }
+            blobs.append(
+                BlobDescription(
+                    digest: capability.digest, byteCount: capability.byteCount,
+                    createdAt: link.createdAt))
+        }
+        let last = rows.count == limit ? rows.last : nil
+        return BlobPage(blobs: blobs, next: last.map { BlobCursor(Self.linkName(ofKey: $0.key)) })
+    }
+
+    /// Makes a blob of another bucket a blob of this one too. Durable on return.
+    ///
+    /// Costs the same whatever the size: one sealed capability moves, no bytes.
+    ///
+    /// - Throws: ``StoreError`` with code `blobUnknown` (the source does not have it),
+    ///   `bucketUnknown`, `invalidArgument` (buckets of two accounts), `keyUnavailable`, `io`,
+    ///   `closed`.
+    @discardableResult
+    public func mountBlob(
+        _ digest: Digest, from source: Bucket
+    ) async throws(StoreError) -> BlobDescription {
+        guard source.row.accountID == row.accountID, source.engine === engine else {
+            throw StoreError(.invalidArgument, "a blob is mounted within one account")
+        }
+        let sourceKeys = try await source.keys()
+        guard let (link, capability) = try await engine.find(digest, in: source.bucketID, sourceKeys)
+        else { throw Self.unknown(digest) }
+        let blob = try await mountable(capability, link, from: source, sourceKeys)
+        let (bucketID, sourceID) = (bucketID, source.bucketID)
+        let sourceName = sourceKeys.linkName(of: digest)
+        return try await engine.transact { (transaction) throws(StoreError) in
+            guard try transaction.link(sourceID, sourceName) != nil else {
+                throw Self.unknown(digest)
+            }
+            try transaction.mount(blob, in: bucketID)
+            return try transaction.describe(blob, in: bucketID)
+        }
+    }
+
+    /// Deletes a blob from this bucket. Durable on return.
+    ///
+    /// Other buckets keep theirs. What nothing needs any more is freed later, in the background.
+    ///
+    /// - Throws: ``StoreError`` with code `blobUnknown`, `blobReferenced` (objects of the bucket
+    ///   refer to it: delete them first), `io`, `closed`.
+    public func deleteBlob(_ digest: Digest) async throws(StoreError) {
+        let name = try await keys().linkName(of: digest)
+        let bucketID = bucketID
+        try await engine.transact { (transaction) throws(StoreError) in
+            guard let link = try transaction.link(bucketID, name) else { throw Self.unknown(digest) }
+            guard link.referenceCount == 0 else {
+                throw StoreError(
+                    .blobReferenced,
+                    "\(link.referenceCount) objects of the bucket refer to the blob")
+            }
+            try transaction.unlink(link, bucketID, name)
+        }
+    }
+
+    // MARK: -
+
+    static func unknown(_ digest: Digest) -> StoreError {
+        StoreError(.blobUnknown, "the bucket has no blob \(digest)")
+    }
+
+    static func linkName(ofKey key: [UInt8]) -> LinkName {
+        LinkName(octets: Octets32(key.span.extracting(Octets16.byteCount...)))
+    }
+
+    /// Stores bytes in memory and links them with a transaction of the caller.
+    func store(
+        _ bytes: Span<UInt8>, expecting expected: Digest?, isPinned: Bool,
+        _ body: @escaping @Sendable (Transaction, PreparedBlob, BucketID) throws(StoreError) -> Void
+    ) async throws(StoreError) -> BlobDescription {
+        let session = try engine.beginUpload(
+            in: bucketID, try await keys(), algorithm: expected?.algorithm ?? .sha256)
+        do throws(StoreError) {
+            try await session.append(bytes)
+            return try await session.commit(expecting: expected, isPinned: isPinned, body)
+        } catch {
+            await session.drop()
+            throw error
+        }
+    }
+
+    private func sealedLinks(
+        _ rows: [IndexEntry]
+    ) async throws(StoreError) -> [(LinkName, LinkRow, SealingKey)] {
+        var links: [(LinkName, LinkRow, SealingKey)] = []
+        for row in rows {
+            let link = try lower("listing blobs", core: { () throws(CoreError) in
+                try LinkRow(decoding: row.value)
+            })
+            let key = try await engine.sealingKey(of: link.sealedCapability, owner: bucketID)
+            links.append((Self.linkName(ofKey: row.key), link, key))
+        }
+        return links
+    }
+
+    private func mountable(
+        _ capability: Capability, _ link: LinkRow, from source: Bucket, _ sourceKeys: BucketKeys
+    ) async throws(StoreError) -> PreparedBlob {
+        let keys = try await keys()
+        guard let rootID = link.rootID else {
+            let bytes = try await engine.smallBlob(capability.digest, in: source.bucketID, sourceKeys)
+            return try await engine.pool.run { [engine, bucketID] (context) throws(StoreError) in
+                try engine.prepareSmall(
+                    bytes, capability.digest, isPinned: true, bucketID, keys, &context)
+            }
+        }
+        return try await engine.pool.run { [engine, bucketID] (context) throws(StoreError) in
+            try engine.prepare(capability, rootID, isPinned: true, bucketID, keys, &context)
+        }
+    }
+}
+
+extension Transaction {
+    /// The description of a blob that the transaction has linked.
+    func describe(
+        _ blob: PreparedBlob, in bucket: BucketID
+    ) throws(StoreError) -> BlobDescription {
+        let link = try link(bucket, blob.name)
+        return BlobDescription(
+            digest: blob.description.digest, byteCount: blob.description.byteCount,
+            createdAt: link?.createdAt ?? blob.description.createdAt)
+    }
+}

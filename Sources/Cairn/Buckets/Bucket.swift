@@ -1,0 +1,77 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+
+/// A scope for blobs and objects, one per repository.
+///
+/// A bucket owns its data key and its usage, and has two views on the same bytes: blobs by digest
+/// and objects by key. It is a light handle: make as many as you like. Thread-safe.
+public final class Bucket: Sendable {
+    /// The name of the bucket: that of the repository.
+    public let name: String
+    let bucketID: BucketID
+    let row: BucketRow
+    let engine: Engine
+
+    init(_ bucketID: BucketID, _ row: BucketRow, _ engine: Engine) {
+        self.bucketID = bucketID
+        self.row = row
+        self.engine = engine
+        name = row.name
+    }
+
+    /// A UUID that outlives no bucket and is never reused.
+    public var id: String { bucketID.text }
+
+    /// What the bucket holds at this moment.
+    ///
+    /// - Throws: ``StoreError`` with code `bucketUnknown` (it was deleted), `io`, `closed`.
+    public func describe() async throws(StoreError) -> BucketDescription {
+        let bucketID = bucketID
+        let (exists, counts) = try await engine.read("describing a bucket") {
+            (index) throws(IndexError) in
+            let snapshot = try index.snapshot()
+            let exists = try snapshot.get(Tables.buckets, bucketID.octets.bytes) != nil
+            return (exists, try snapshot.usage(of: bucketID))
+        }
+        guard exists else { throw StoreError(.bucketUnknown, "the bucket was deleted") }
+        return row.describe(bucketID, counts)
+    }
+
+    func keys() async throws(StoreError) -> BucketKeys {
+        try engine.checkOpen()
+        return try await engine.keys.keys(of: row)
+    }
+
+    static func checkPage(_ limit: Int) throws(StoreError) {
+        guard (1...1000).contains(limit) else {
+            throw StoreError(.invalidArgument, "a page has 1 to 1000 entries, not \(limit)")
+        }
+    }
+}
+
+extension BucketRow {
+    func describe(_ id: BucketID, _ counts: [UsageCounter: UInt64]) -> BucketDescription {
+        BucketDescription(
+            name: name, id: id.text, createdAt: createdAt, blobCount: counts[.blobs] ?? 0,
+            logicalByteCount: counts[.logicalBytes] ?? 0, objectCount: counts[.objects] ?? 0,
+            keyGeneration: generation, deduplication: .key)
+    }
+}
+
+extension IndexReader {
+    func usage(of bucket: BucketID) throws(IndexError) -> [UsageCounter: UInt64] {
+        var counts: [UsageCounter: UInt64] = [:]
+        for counter in UsageCounter.allCases {
+            let row = try get(Tables.usage, RowKey.usage(bucket, counter))
+            // A count below zero cannot be; the verification reports it.
+            counts[counter] = UInt64(max(0, row.map(Self.decodeCount) ?? 0))
+        }
+        return counts
+    }
+
+    private static func decodeCount(_ bytes: [UInt8]) -> Int64 {
+        bytes.count == 8 ? bytes.span.littleEndian(Int64.self, at: 0) : 0
+    }
+}

@@ -1,0 +1,48 @@
+// Part of Cairn, a content-addressed blob store.
+
+public import CairnCore
+
+/// Which buckets share the chunks that they have in common.
+///
+/// Narrower domains hide more from whoever holds one customer's key and a copy of the store;
+/// wider ones store less. Decisions/0004 weighs it.
+public enum Deduplication: Hashable, Sendable, CaseIterable {
+    /// All buckets of the account on the same customer key: the default.
+    case key
+
+    /// The name in the command line and in JSON.
+    public var name: String {
+        switch self {
+        case .key: "key"
+        }
+    }
+}
+
+/// How a bucket is made.
+public struct BucketConfiguration: Hashable, Sendable {
+    /// Whom the bucket shares chunks with.
+    public var deduplication = Deduplication.key
+
+    /// The defaults: deduplicated across the account, under its default key.
+    public init() {}
+}
+
+/// What an account knows of one bucket.
+public struct BucketDescription: Hashable, Sendable {
+    /// The name of the bucket: that of the repository.
+    public let name: String
+    /// A UUID that outlives no bucket and is never reused.
+    public let id: String
+    /// When the bucket was created.
+    public let createdAt: Timestamp
+    /// The blobs in the bucket, bodies of objects included.
+    public let blobCount: UInt64
+    /// The sum of the lengths of these blobs, whatever other buckets share of them.
+    public let logicalByteCount: UInt64
+    /// The objects in the bucket.
+    public let objectCount: UInt64
+    /// How often the bucket's data key was replaced, plus one.
+    public let keyGeneration: UInt32
+    /// Whom the bucket shares chunks with.
+    public let deduplication: Deduplication
+}

@@ -1,0 +1,103 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+internal import CairnKeys
+internal import CairnSegments
+
+// Errors of the layers below are translated here and nowhere else.
+extension StoreError {
+    init(_ error: CoreError, while doing: String) {
+        let code: Code =
+            switch error.code {
+            case .digestInvalid: .digestInvalid
+            case .limitExceeded: .limitExceeded
+            case .unsupportedVersion: .formatTooNew
+            case .invalidArgument: .invalidArgument
+            default: .corrupted
+            }
+        self.init(code, doing, cause: error)
+    }
+
+    init(_ error: SegmentError, while doing: String) {
+        let code: Code =
+            switch error.code {
+            case .outOfSpace: .outOfSpace
+            case .readOnly: .readOnly
+            case .corrupted, .locationInvalid: .corrupted
+            case .limitExceeded: .limitExceeded
+            case .closed: .closed
+            case .unsupportedVersion: .formatTooNew
+            default: .io
+            }
+        self.init(code, doing, cause: error)
+    }
+
+    init(_ error: DiskError, while doing: String) {
+        let code: Code =
+            switch error.code {
+            case .outOfSpace: .outOfSpace
+            case .readOnly: .readOnly
+            case .locked: .storeLocked
+            case .notRegularFile: .corrupted
+            default: .io
+            }
+        self.init(code, code == .storeLocked ? "\(doing): \(error.message)" : doing, cause: error)
+    }
+
+    init(_ error: IndexError, while doing: String) {
+        let code: Code =
+            switch error.code {
+            case .outOfSpace: .outOfSpace
+            case .readOnly: .readOnly
+            case .corrupted: .corrupted
+            case .closed: .closed
+            case .unsupportedVersion: .formatTooNew
+            default: .io
+            }
+        self.init(code, doing, cause: error)
+    }
+
+    init(_ error: KeyError, while doing: String) {
+        let code: Code =
+            switch error.code {
+            case .wrongPassphrase: .wrongPassphrase
+            case .invalidArgument: .invalidArgument
+            case .corrupted, .integrity: .corrupted
+            case .unsupportedVersion: .formatTooNew
+            default: .keyUnavailable
+            }
+        self.init(code, doing, cause: error)
+    }
+}
+
+// Runs a call of a lower layer and translates what it throws.
+func lower<R: ~Copyable>(
+    _ doing: @autoclosure () -> String, core body: () throws(CoreError) -> R
+) throws(StoreError) -> R {
+    do throws(CoreError) { return try body() } catch { throw StoreError(error, while: doing()) }
+}
+
+func lower<R: ~Copyable>(
+    _ doing: @autoclosure () -> String, index body: () throws(IndexError) -> R
+) throws(StoreError) -> R {
+    do throws(IndexError) { return try body() } catch { throw StoreError(error, while: doing()) }
+}
+
+func lower<R: ~Copyable>(
+    _ doing: @autoclosure () -> String, segments body: () throws(SegmentError) -> R
+) throws(StoreError) -> R {
+    do throws(SegmentError) { return try body() } catch { throw StoreError(error, while: doing()) }
+}
+
+func lower<R: ~Copyable>(
+    _ doing: @autoclosure () -> String, disk body: () throws(DiskError) -> R
+) throws(StoreError) -> R {
+    do throws(DiskError) { return try body() } catch { throw StoreError(error, while: doing()) }
+}
+
+func lower<R: ~Copyable>(
+    _ doing: @autoclosure () -> String, keys body: () throws(KeyError) -> R
+) throws(StoreError) -> R {
+    do throws(KeyError) { return try body() } catch { throw StoreError(error, while: doing()) }
+}

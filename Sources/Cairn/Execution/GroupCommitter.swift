@@ -1,0 +1,183 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+internal import CairnSegments
+internal import Synchronization
+
+/// One index transaction that waits to be made durable.
+struct CommitRequest: Sendable {
+    /// Whether records appended before the request must be on stable storage first.
+    let needsSegments: Bool
+    /// Reads and writes the index; may run again when the index reports a conflict.
+    let body: @Sendable (any IndexTransaction) throws(StoreError) -> Void
+    /// Called once, on the committer's thread, when the outcome is certain.
+    let completion: @Sendable (Result<Void, StoreError>) -> Void
+}
+
+/// Turns many concurrent commits into few flushes.
+///
+/// One thread takes every request that has arrived, syncs the segments once, applies the
+/// transactions in order of arrival and syncs the index once: two flushes for the whole group,
+/// however many callers wait. Data is durable before the index that refers to it. Thread-safe.
+final class GroupCommitter: Sendable {
+    /// Bounds the time between the first transaction of a group and its acknowledgement.
+    static let groupCountMax = 512
+    /// Serial execution makes conflicts impossible inside one process; a shared index may report
+    /// them, and then a few attempts settle it.
+    static let attemptCountMax = 16
+
+    private struct State {
+        var requests: [CommitRequest] = []
+        var isStopping = false
+    }
+
+    private let state = Monitor(State())
+    private let thread: Mutex<WorkerThread?>
+
+    init(index: any Index, segments: any SegmentStore) throws(StoreError) {
+        thread = Mutex(nil)
+        let started = WorkerThread { [state] in
+            while let group = Self.nextGroup(state) {
+                Self.commit(group, index: index, segments: segments)
+            }
+        }
+        guard let started else {
+            throw StoreError(.io, "the system gave no thread for the store's committer")
+        }
+        thread.withLock { $0 = started }
+    }
+
+    deinit {
+        state.update { $0.isStopping = true }
+    }
+
+    /// Queues a request; its completion tells the outcome.
+    func submit(_ request: CommitRequest) {
+        let isAccepted = state.updateWakingOne { state in
+            guard !state.isStopping else { return false }
+            state.requests.append(request)
+            return true
+        }
+        guard isAccepted else {
+            return request.completion(.failure(StoreError(.closed, "the store is closed")))
+        }
+    }
+
+    /// Applies `body` in a transaction and returns when it is on stable storage.
+    func commit(
+        needsSegments: Bool = false,
+        _ body: @escaping @Sendable (any IndexTransaction) throws(StoreError) -> Void
+    ) async throws(StoreError) {
+        let result: Result<Void, StoreError> = await withCheckedContinuation { continuation in
+            submit(
+                CommitRequest(needsSegments: needsSegments, body: body) { result in
+                    continuation.resume(returning: result)
+                })
+        }
+        try result.get()
+    }
+
+    /// Lets queued requests finish, then ends the thread. Blocks until it has ended.
+    func stop() {
+        state.update { $0.isStopping = true }
+        let ended = thread.withLock { thread in
+            defer { thread = nil }
+            return thread
+        }
+        ended?.join()
+    }
+
+    // MARK: -
+
+    private static func nextGroup(_ state: Monitor<State>) -> [CommitRequest]? {
+        state.wait { state -> [CommitRequest]?? in
+            guard state.requests.isEmpty else {
+                let group = Array(state.requests.prefix(groupCountMax))
+                state.requests.removeFirst(group.count)
+                return .some(group)
+            }
+            return state.isStopping ? .some(nil) : nil
+        }
+    }
+
+    private static func commit(
+        _ group: [CommitRequest], index: any Index, segments: any SegmentStore
+    ) {
+        let segmentsResult = syncSegments(for: group, segments)
+        var results: [Result<Void, StoreError>] = []
+        for request in group {
+            if request.needsSegments, case .failure = segmentsResult {
+                results.append(segmentsResult)
+            } else {
+                results.append(apply(request, to: index))
+            }
+        }
+        let synced = syncIndex(index, after: results)
+        for (request, result) in zip(group, results) {
+            // What was applied but not synced is not acknowledged.
+            if case .success = result { request.completion(synced) } else {
+                request.completion(result)
+            }
+        }
+    }
+
+    private static func syncSegments(
+        for group: [CommitRequest], _ segments: any SegmentStore
+    ) -> Result<Void, StoreError> {
+        guard group.contains(where: \.needsSegments) else { return .success(()) }
+        do throws(SegmentError) {
+            return .success(try segments.sync())
+        } catch {
+            return .failure(StoreError(error, while: "syncing segments before a commit"))
+        }
+    }
+
+    private static func syncIndex(
+        _ index: any Index, after results: [Result<Void, StoreError>]
+    ) -> Result<Void, StoreError> {
+        let isAnyApplied = results.contains { if case .success = $0 { true } else { false } }
+        guard isAnyApplied else { return .success(()) }
+        do throws(IndexError) {
+            return .success(try index.sync())
+        } catch {
+            return .failure(StoreError(error, while: "syncing the index at a commit"))
+        }
+    }
+
+    private static func apply(
+        _ request: CommitRequest, to index: any Index
+    ) -> Result<Void, StoreError> {
+        for _ in 0..<attemptCountMax {
+            do throws(StoreError) {
+                if try attempt(request, on: index) { return .success(()) }
+            } catch {
+                return .failure(error)
+            }
+        }
+        return .failure(StoreError(.io, "the index kept reporting conflicts; retry the call"))
+    }
+
+    // False: another transaction was first, run again.
+    private static func attempt(
+        _ request: CommitRequest, on index: any Index
+    ) throws(StoreError) -> Bool {
+        let transaction = try lower("beginning a transaction", index: { () throws(IndexError) in
+            try index.begin()
+        })
+        do throws(StoreError) {
+            try request.body(transaction)
+        } catch {
+            transaction.rollback()
+            throw error
+        }
+        do throws(IndexError) {
+            try transaction.commit()
+            return true
+        } catch {
+            transaction.rollback()
+            if error.code == .conflict { return false }
+            throw StoreError(error, while: "committing a transaction")
+        }
+    }
+}

@@ -1,0 +1,68 @@
+// Part of Cairn, a content-addressed blob store.
+//
+// chunk := segment:u32 offset:u32(in units of 8 bytes) recordByteCount:u32 kind:u8
+//          referenceCount:u64                                                        (21 bytes)
+//
+// No version byte: the table is the largest of all, and its name changes if its shape does.
+
+internal import CairnCore
+internal import CairnSegments
+
+/// What a record in a segment holds. On disk: never renumber.
+enum ChunkKind: UInt8, Sendable {
+    /// Bytes of a blob.
+    case data = 0
+    /// A recipe node; its reference list is the next record of the segment.
+    case node = 1
+}
+
+/// Where a chunk lies, and what it is.
+struct Placement: Hashable, Sendable {
+    var location: RecordLocation
+    var kind: ChunkKind
+}
+
+struct ChunkRow: Sendable {
+    static let byteCount = 21
+    static let offsetUnit: UInt64 = 8
+
+    var placement: Placement
+    /// How often recipe nodes, links and upload sessions name the chunk.
+    ///
+    /// Zero means that nothing needs it: it is no longer a duplicate of anything, and the sweep
+    /// may take it.
+    var referenceCount: UInt64
+
+    func encoded() throws(CoreError) -> [UInt8] {
+        let location = placement.location
+        let units = location.offset / Self.offsetUnit
+        guard location.offset.isMultiple(of: Self.offsetUnit), let offset = UInt32(exactly: units)
+        else { throw CoreError(.limitExceeded, "a record lies beyond what a chunk row can name") }
+        var writer = ByteWriter(capacity: Self.byteCount)
+        writer.append(location.segment.rawValue)
+        writer.append(offset)
+        writer.append(location.byteCount)
+        writer.append(placement.kind.rawValue)
+        writer.append(referenceCount)
+        return writer.bytes
+    }
+
+    init(placement: Placement, referenceCount: UInt64) {
+        self.placement = placement
+        self.referenceCount = referenceCount
+    }
+
+    init(decoding bytes: [UInt8]) throws(CoreError) {
+        var reader = ByteReader(bytes.span)
+        let segment = SegmentNumber(try reader.readUInt32())
+        let offset = UInt64(try reader.readUInt32()) * Self.offsetUnit
+        let byteCount = try reader.readUInt32()
+        guard let kind = ChunkKind(rawValue: try reader.readUInt8()) else {
+            throw CoreError(.corrupted, "a chunk row has an unknown kind")
+        }
+        let location = RecordLocation(segment: segment, offset: offset, byteCount: byteCount)
+        placement = Placement(location: location, kind: kind)
+        referenceCount = try reader.readUInt64()
+        try reader.expectEnd()
+    }
+}

@@ -1,0 +1,80 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+
+// Keys of index rows. Integers in keys are big-endian, so that byte order is numeric order.
+
+/// The id of a bucket: random, never reused, independent of its name.
+struct BucketID: Hashable, Sendable {
+    let octets: Octets16
+    var text: String { UUIDText.format(octets) }
+}
+
+/// The id of an account: random, never reused, independent of its name.
+struct AccountID: Hashable, Sendable {
+    let octets: Octets16
+    var text: String { UUIDText.format(octets) }
+}
+
+/// The keyed name of a digest inside one bucket: HMAC under the bucket's index secret.
+///
+/// A copy of the index shows which links there are, not whose digests they are.
+struct LinkName: Hashable, Sendable {
+    let octets: Octets32
+}
+
+enum RowKey {
+    static func bucketName(_ account: AccountID, _ name: String) -> [UInt8] {
+        account.octets.bytes + Array(name.utf8)
+    }
+
+    static func link(_ bucket: BucketID, _ name: LinkName) -> [UInt8] {
+        bucket.octets.bytes + name.octets.bytes
+    }
+
+    static func object(_ bucket: BucketID, _ key: String) -> [UInt8] {
+        bucket.octets.bytes + Array(key.utf8)
+    }
+
+    static func reference(_ bucket: BucketID, _ name: LinkName, _ key: String) -> [UInt8] {
+        bucket.octets.bytes + name.octets.bytes + Array(key.utf8)
+    }
+
+    static func upload(_ bucket: BucketID, _ id: UploadID) -> [UInt8] {
+        bucket.octets.bytes + id.octets.bytes
+    }
+
+    static func uploadExpiry(_ at: Timestamp, _ bucket: BucketID, _ id: UploadID) -> [UInt8] {
+        // Times before 1970 do not occur; a negative one sorts first and is due at once.
+        bigEndian(UInt64(max(0, at.nanosecondsSinceEpoch))) + upload(bucket, id)
+    }
+
+    static func usage(_ bucket: BucketID, _ counter: UsageCounter) -> [UInt8] {
+        bucket.octets.bytes + [counter.rawValue]
+    }
+
+    static func keySlot(_ slot: UInt32) -> [UInt8] {
+        bigEndian(slot)
+    }
+
+    static func bigEndian(_ value: UInt64) -> [UInt8] {
+        (0..<8).map { UInt8(truncatingIfNeeded: value >> (56 - 8 * $0)) }  // one byte each
+    }
+
+    static func bigEndian(_ value: UInt32) -> [UInt8] {
+        (0..<4).map { UInt8(truncatingIfNeeded: value >> (24 - 8 * $0)) }  // one byte each
+    }
+
+    /// The first key after every key that starts with `prefix`; nil when there is none.
+    static func end(ofPrefix prefix: [UInt8]) -> [UInt8]? {
+        guard let last = prefix.lastIndex(where: { $0 != 0xFF }) else { return nil }
+        return Array(prefix[..<last]) + [prefix[last] + 1]
+    }
+}
+
+/// The counters of a bucket. On disk: never renumber.
+enum UsageCounter: UInt8, CaseIterable {
+    case blobs = 1
+    case logicalBytes = 2
+    case objects = 3
+}

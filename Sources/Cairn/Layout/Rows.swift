@@ -1,0 +1,183 @@
+// Part of Cairn, a content-addressed blob store.
+//
+// store   := version:u8 storeID[16] formatVersion:u16 createdAt:i64 chunker:prefixed
+// account := version:u8 id[16] createdAt:i64 domainSlot:u32
+// bucket  := version:u8 sealed:prefixed                (metadata record, store key, bound to the id)
+//   sealed := accountID[16] name:prefixed createdAt:i64 generation:u32 dataKeySlot:u32
+//             indexKeySlot:u32 domainSlot:u32
+// key     := version:u8 kind:u8 ownerID[16] generation:u32 wrapped:prefixed
+
+internal import CairnCore
+
+/// The version of every row of this release. On disk: a new shape takes a new number.
+let rowVersion: UInt8 = 1
+
+/// Checks the leading version byte of a row.
+func readRowVersion(_ reader: inout ByteReader) throws(CoreError) {
+    let version = try reader.readUInt8()
+    guard version == rowVersion else {
+        throw CoreError(.unsupportedVersion, "an index row has version \(version)")
+    }
+}
+
+struct StoreRow: Sendable {
+    var storeID: Octets16
+    var createdAt: Timestamp
+    var chunker: ChunkerParameters
+
+    func encoded() -> [UInt8] {
+        var writer = ByteWriter(capacity: 64)
+        writer.append(rowVersion)
+        writer.append(storeID)
+        writer.append(StoreFormat.version)
+        writer.append(createdAt.nanosecondsSinceEpoch)
+        writer.appendLengthPrefixed(chunker.encoded)
+        return writer.bytes
+    }
+
+    init(storeID: Octets16, createdAt: Timestamp, chunker: ChunkerParameters) {
+        self.storeID = storeID
+        self.createdAt = createdAt
+        self.chunker = chunker
+    }
+
+    init(decoding bytes: [UInt8]) throws(CoreError) {
+        var reader = ByteReader(bytes.span)
+        try readRowVersion(&reader)
+        storeID = try reader.readOctets16()
+        let version = try reader.readUInt16()
+        guard version == StoreFormat.version else {
+            throw CoreError(.unsupportedVersion, "the index has format version \(version)")
+        }
+        createdAt = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
+        chunker = try ChunkerParameters(decoding: reader.readLengthPrefixed(limit: 256))
+        try reader.expectEnd()
+    }
+}
+
+struct AccountRow: Sendable {
+    var id: AccountID
+    var createdAt: Timestamp
+    /// The key slot of the account's deduplication domain.
+    var domainSlot: UInt32
+
+    func encoded() -> [UInt8] {
+        var writer = ByteWriter(capacity: 32)
+        writer.append(rowVersion)
+        writer.append(id.octets)
+        writer.append(createdAt.nanosecondsSinceEpoch)
+        writer.append(domainSlot)
+        return writer.bytes
+    }
+
+    init(id: AccountID, createdAt: Timestamp, domainSlot: UInt32) {
+        self.id = id
+        self.createdAt = createdAt
+        self.domainSlot = domainSlot
+    }
+
+    init(decoding bytes: [UInt8]) throws(CoreError) {
+        var reader = ByteReader(bytes.span)
+        try readRowVersion(&reader)
+        id = AccountID(octets: try reader.readOctets16())
+        createdAt = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
+        domainSlot = try reader.readUInt32()
+        try reader.expectEnd()
+    }
+}
+
+/// What a bucket row says once it is opened.
+struct BucketRow: Sendable {
+    var accountID: AccountID
+    var name: String
+    var createdAt: Timestamp
+    var generation: UInt32
+    var dataKeySlot: UInt32
+    var indexKeySlot: UInt32
+    var domainSlot: UInt32
+
+    func encoded() -> [UInt8] {
+        var writer = ByteWriter(capacity: 64 + name.utf8.count)
+        writer.append(accountID.octets)
+        writer.appendLengthPrefixed(name)
+        writer.append(createdAt.nanosecondsSinceEpoch)
+        writer.append(generation)
+        writer.append(dataKeySlot)
+        writer.append(indexKeySlot)
+        writer.append(domainSlot)
+        return writer.bytes
+    }
+
+    init(
+        accountID: AccountID, name: String, createdAt: Timestamp, generation: UInt32,
+        dataKeySlot: UInt32, indexKeySlot: UInt32, domainSlot: UInt32
+    ) {
+        self.accountID = accountID
+        self.name = name
+        self.createdAt = createdAt
+        self.generation = generation
+        self.dataKeySlot = dataKeySlot
+        self.indexKeySlot = indexKeySlot
+        self.domainSlot = domainSlot
+    }
+
+    init(decoding bytes: [UInt8]) throws(CoreError) {
+        var reader = ByteReader(bytes.span)
+        accountID = AccountID(octets: try reader.readOctets16())
+        name = try reader.readString(limit: Names.bucketByteCount.upperBound)
+        createdAt = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
+        generation = try reader.readUInt32()
+        dataKeySlot = try reader.readUInt32()
+        indexKeySlot = try reader.readUInt32()
+        domainSlot = try reader.readUInt32()
+        try reader.expectEnd()
+    }
+}
+
+struct KeyRow: Sendable {
+    /// What a wrapped key is for. On disk: never renumber.
+    enum Kind: UInt8 {
+        case store = 1
+        case domain = 2
+        case bucketData = 3
+        case bucketIndex = 4
+    }
+
+    /// A wrapped key is a few hundred bytes; an external provider's may be longer.
+    static let wrappedByteCountMax = 6144
+
+    var kind: Kind
+    var ownerID: Octets16
+    var generation: UInt32
+    var wrapped: [UInt8]
+
+    func encoded() -> [UInt8] {
+        var writer = ByteWriter(capacity: 32 + wrapped.count)
+        writer.append(rowVersion)
+        writer.append(kind.rawValue)
+        writer.append(ownerID)
+        writer.append(generation)
+        writer.appendLengthPrefixed(wrapped)
+        return writer.bytes
+    }
+
+    init(kind: Kind, ownerID: Octets16, generation: UInt32, wrapped: [UInt8]) {
+        self.kind = kind
+        self.ownerID = ownerID
+        self.generation = generation
+        self.wrapped = wrapped
+    }
+
+    init(decoding bytes: [UInt8]) throws(CoreError) {
+        var reader = ByteReader(bytes.span)
+        try readRowVersion(&reader)
+        guard let kind = Kind(rawValue: try reader.readUInt8()) else {
+            throw CoreError(.corrupted, "a key row has an unknown kind")
+        }
+        self.kind = kind
+        ownerID = try reader.readOctets16()
+        generation = try reader.readUInt32()
+        wrapped = [UInt8](copying: try reader.readLengthPrefixed(limit: Self.wrappedByteCountMax))
+        try reader.expectEnd()
+    }
+}

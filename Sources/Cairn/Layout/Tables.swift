@@ -1,0 +1,42 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+
+/// The index tables of a store. Formats/Index.md describes every row.
+enum Tables {
+    /// `store` → the store's identity; `nextKeySlot` → the first unused slot.
+    static let meta = IndexTable("meta", .small)
+    /// Account name → account.
+    static let accounts = IndexTable("accounts", .small)
+    /// Account id ‖ bucket name → bucket id. Ordered by name, for listing.
+    static let bucketNames = IndexTable("bucket-names", .ordered)
+    /// Bucket id → bucket.
+    static let buckets = IndexTable("buckets", .small)
+    /// Key slot → wrapped key.
+    static let keys = IndexTable("keys", .small)
+    /// Chunk id → placement and reference count: the largest table.
+    static let chunks = IndexTable(
+        "chunks", .pointLookups(keyByteCount: Octets32.byteCount))
+    /// Bucket id ‖ keyed name of a digest → link.
+    static let links = IndexTable("links", .ordered)
+    /// The same key → sealed bytes of a blob too small for a segment.
+    static let smallBlobs = IndexTable("small-blobs", .ordered)
+    /// Bucket id ‖ object key → object.
+    static let objects = IndexTable("objects", .ordered)
+    /// Bucket id ‖ keyed name of a digest ‖ object key → empty: who keeps a blob alive.
+    static let references = IndexTable("references", .ordered)
+    /// Bucket id ‖ session id → checkpoint of an upload session.
+    static let uploads = IndexTable("uploads", .ordered)
+    /// Expiry ‖ bucket id ‖ session id → empty: which upload sessions are due.
+    static let uploadExpiry = IndexTable("upload-expiry", .ordered)
+    /// Bucket id ‖ counter → signed 64-bit count.
+    static let usage = IndexTable("usage", .small)
+    /// Chunk id → empty: tree nodes whose last reference went, for the sweep.
+    static let garbage = IndexTable("garbage", .ordered)
+
+    static let all = [
+        meta, accounts, bucketNames, buckets, keys, chunks, links, smallBlobs, objects,
+        references, uploads, uploadExpiry, usage, garbage,
+    ]
+}

@@ -1,0 +1,150 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+internal import CairnSegments
+internal import Synchronization
+
+/// The parts of an open store that accounts, buckets, sessions and readers share.
+///
+/// It is free of public concerns: names, conditions and descriptions live above it. Thread-safe.
+final class Engine: Sendable {
+    let storeID: Octets16
+    let configuration: StoreConfiguration
+    let chunker: ChunkerParameters
+    let disk: any Disk
+    let index: any Index
+    let segments: any SegmentStore
+    let keys: KeyTable
+    /// Seals what the store must read without any customer's key: reference lists, bucket rows.
+    let storeKey: SecretBytes
+    let pool: WorkerPool
+    let committer: GroupCommitter
+    let clock: any StoreClock
+    let random: any RandomSource
+    let inFlight = InFlightChunks()
+    let liveUploads = LiveUploads()
+    private let closed = Atomic(false)
+
+    init(
+        storeID: Octets16, configuration: StoreConfiguration, chunker: ChunkerParameters,
+        disk: any Disk, index: any Index, segments: any SegmentStore, keys: KeyTable,
+        storeKey: SecretBytes, pool: WorkerPool, committer: GroupCommitter,
+        clock: any StoreClock, random: any RandomSource
+    ) {
+        self.storeID = storeID
+        self.configuration = configuration
+        self.chunker = chunker
+        self.disk = disk
+        self.index = index
+        self.segments = segments
+        self.keys = keys
+        self.storeKey = storeKey
+        self.pool = pool
+        self.committer = committer
+        self.clock = clock
+        self.random = random
+    }
+
+    func checkOpen() throws(StoreError) {
+        guard !closed.load(ordering: .acquiring) else {
+            throw StoreError(.closed, "the store is closed; open it again")
+        }
+    }
+
+    /// Marks the store closed; false when it was so before.
+    func markClosed() -> Bool { !closed.exchange(true, ordering: .acquiringAndReleasing) }
+
+    /// Reads the index on a worker thread.
+    func read<R: Sendable>(
+        _ doing: String, _ body: @escaping @Sendable (any Index) throws(IndexError) -> R
+    ) async throws(StoreError) -> R {
+        try checkOpen()
+        return try await pool.run { [index] (_) throws(StoreError) -> R in
+            try lower(doing, index: { () throws(IndexError) in try body(index) })
+        }
+    }
+
+    /// Runs a transaction; on return its effects are on stable storage.
+    func transact<R: Sendable>(
+        needsSegments: Bool = false,
+        _ body: @escaping @Sendable (Transaction) throws(StoreError) -> R
+    ) async throws(StoreError) -> R {
+        try checkOpen()
+        let outcome = Outcome<R>()
+        try await committer.commit(needsSegments: needsSegments) { transaction throws(StoreError) in
+            outcome.set(try body(Transaction(transaction)))
+        }
+        guard let result = outcome.value else {
+            throw StoreError(.io, "a transaction ended without a result")
+        }
+        return result
+    }
+}
+
+/// Carries a result from the committer's thread; the last attempt of a transaction wins.
+private final class Outcome<R: Sendable>: Sendable {
+    private let storage = Mutex<R?>(nil)
+    var value: R? { storage.withLock { $0 } }
+    func set(_ value: R) { storage.withLock { $0 = value } }
+}
+
+/// An index transaction in the store's own terms: rows instead of bytes, `StoreError` thrown.
+struct Transaction {
+    private let base: any IndexTransaction
+
+    init(_ base: any IndexTransaction) { self.base = base }
+
+    func get(_ table: IndexTable, _ key: [UInt8]) throws(StoreError) -> [UInt8]? {
+        try lower("reading \(table.name)", index: { () throws(IndexError) in
+            try base.get(table, key)
+        })
+    }
+
+    func getMany(_ table: IndexTable, _ keys: [[UInt8]]) throws(StoreError) -> [[UInt8]?] {
+        try lower("reading \(table.name)", index: { () throws(IndexError) in
+            try base.getMany(table, keys)
+        })
+    }
+
+    /// The first rows whose keys begin with `prefix`.
+    func scan(
+        _ table: IndexTable, prefix: [UInt8], limit: Int
+    ) throws(StoreError) -> [IndexEntry] {
+        try lower("reading \(table.name)", index: { () throws(IndexError) in
+            try base.scan(
+                table, from: prefix, before: RowKey.end(ofPrefix: prefix), limit: limit)
+        })
+    }
+
+    func put(_ table: IndexTable, _ key: [UInt8], _ value: [UInt8]) throws(StoreError) {
+        try lower("writing \(table.name)", index: { () throws(IndexError) in
+            try base.put(table, key, value)
+        })
+    }
+
+    func delete(_ table: IndexTable, _ key: [UInt8]) throws(StoreError) {
+        try lower("writing \(table.name)", index: { () throws(IndexError) in
+            try base.delete(table, key)
+        })
+    }
+
+    func add(
+        _ counter: UsageCounter, of bucket: BucketID, _ delta: Int64
+    ) throws(StoreError) {
+        guard delta != 0 else { return }
+        try lower("writing usage", index: { () throws(IndexError) in
+            try base.add(Tables.usage, RowKey.usage(bucket, counter), delta)
+        })
+    }
+
+    /// Reads a row and decodes it.
+    func row<Row>(
+        _ table: IndexTable, _ key: [UInt8], _ decode: ([UInt8]) throws(CoreError) -> Row
+    ) throws(StoreError) -> Row? {
+        guard let bytes = try get(table, key) else { return nil }
+        return try lower("reading \(table.name)", core: { () throws(CoreError) in
+            try decode(bytes)
+        })
+    }
+}

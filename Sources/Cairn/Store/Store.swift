@@ -1,0 +1,138 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+internal import CairnSegments
+internal import Synchronization
+
+/// A content-addressed blob store in a directory.
+///
+/// One process has it open at a time. Everything in it belongs to an account; embedders that need
+/// none use ``defaultAccount``. Thread-safe.
+///
+/// ```swift
+/// let store = try await Store.open(at: "cairn-data")
+/// let bucket = try await store.defaultAccount.createBucket("library/alpine")
+/// let blob = try await bucket.putBlob([1, 2, 3].span)
+/// try await store.close()
+/// ```
+public final class Store: Sendable {
+    /// The account that every store has.
+    public static let defaultAccountName = "default"
+
+    let engine: Engine
+    private let lock: any DiskLock
+    private let defaultRow: AccountRow
+
+    private init(_ engine: Engine, _ lock: any DiskLock, _ defaultRow: AccountRow) {
+        self.engine = engine
+        self.lock = lock
+        self.defaultRow = defaultRow
+    }
+
+    /// Opens the store in a directory, or creates it there.
+    ///
+    /// Costs O(unfinished work): the unsealed segment is scanned, nothing else.
+    ///
+    /// - Parameters:
+    ///   - path: a directory; its parent exists.
+    ///   - unlock: what opens the keyring.
+    ///   - configuration: how the store runs.
+    /// - Throws: ``StoreError`` with code `storeNotFound` (and none was to be created),
+    ///   `storeLocked` (the message names the process), `formatTooNew`, `wrongPassphrase`,
+    ///   `corrupted`, `invalidArgument`, `outOfSpace`, `readOnly`, `io`. Nothing on disk has
+    ///   changed then, unless a store was being created; that goes on at the next call.
+    public static func open(
+        at path: String, unlock: KeyringUnlock = .keyFile(path: nil),
+        configuration: StoreConfiguration = StoreConfiguration()
+    ) async throws(StoreError) -> Store {
+        let disk = try openDirectory(path, configuration)
+        var index = RocksDBConfiguration()
+        index.cacheByteCount = configuration.indexCacheByteCount
+        var segments = SegmentConfiguration()
+        segments.segmentByteCount = configuration.segmentByteCount
+        let seams = StoreSeams(
+            disk: disk,
+            openIndex: { [index] (tables) throws(IndexError) in
+                try RocksDBIndex.open(
+                    path: path + "/" + StoreFormat.index, tables: tables, configuration: index)
+            }, clock: SystemClock(), random: SystemRandom(), segments: segments)
+        return try await open(seams, unlock: unlock, configuration: configuration)
+    }
+
+    /// Opens a store on parts of the caller's choice.
+    package static func open(
+        _ seams: StoreSeams, unlock: KeyringUnlock, configuration: StoreConfiguration
+    ) async throws(StoreError) -> Store {
+        let lock = try lower("opening the store", disk: { () throws(DiskError) in
+            try seams.disk.lock(StoreFormat.lock)
+        })
+        do throws(StoreError) {
+            let opening = StoreOpening(seams: seams, unlock: unlock, configuration: configuration)
+            let engine = try await opening.run()
+            guard let row = try await Account.row(defaultAccountName, engine) else {
+                throw StoreError(.corrupted, "the store has lost its default account")
+            }
+            let store = Store(engine, lock, row)
+            try await engine.reapExpiredUploads(limit: 1000)
+            return store
+        } catch {
+            lock.release()
+            throw error
+        }
+    }
+
+    /// Ends the store's work and lets other processes have it.
+    ///
+    /// Acknowledged writes are durable already. Sessions and readers that are left over throw
+    /// `closed`; suspend sessions first to keep what they received since their last checkpoint.
+    /// A second call does nothing.
+    ///
+    /// - Throws: ``StoreError`` with code `io` when a last write fails; the store is closed even
+    ///   then.
+    public func close() async throws(StoreError) {
+        guard engine.markClosed() else { return }
+        let engine = engine
+        let result: Result<Void, StoreError> = await engine.pool.run { _ in
+            // On a worker, because it waits; the committer may need no worker to finish.
+            engine.committer.stop()
+            return Self.closeParts(of: engine)
+        }
+        lock.release()
+        try result.get()
+    }
+
+    /// A UUID made with the store.
+    public var id: String { UUIDText.format(engine.storeID) }
+
+    /// The account that every store has.
+    public var defaultAccount: Account {
+        Account(Self.defaultAccountName, defaultRow, engine)
+    }
+
+    // MARK: -
+
+    private static func openDirectory(
+        _ path: String, _ configuration: StoreConfiguration
+    ) throws(StoreError) -> LocalDisk {
+        do throws(DiskError) {
+            return try LocalDisk(root: path, createIfMissing: configuration.createIfMissing)
+        } catch {
+            if error.code == .notFound {
+                throw StoreError(.storeNotFound, "there is no store at this path", cause: error)
+            }
+            throw StoreError(error, while: "opening the store's directory")
+        }
+    }
+
+    private static func closeParts(of engine: Engine) -> Result<Void, StoreError> {
+        var result: Result<Void, StoreError> = .success(())
+        do throws(SegmentError) { try engine.segments.close() } catch {
+            result = .failure(StoreError(error, while: "closing the segments"))
+        }
+        do throws(IndexError) { try engine.index.close() } catch {
+            result = .failure(StoreError(error, while: "closing the index"))
+        }
+        return result
+    }
+}

@@ -1,0 +1,49 @@
+// Part of Cairn, a content-addressed blob store.
+
+/// How a store runs. None of it is persisted; change it from one opening to the next.
+public struct StoreConfiguration: Hashable, Sendable {
+    /// Whether to make a store where there is none.
+    public var createIfMissing = true
+    /// Threads for hashing, sealing and I/O: 1 to 256. By default the processors plus two, so
+    /// that a thread that waits for the disk does not leave a processor idle.
+    public var workerCount: Int
+    /// Memory for blocks of the index, in bytes.
+    public var indexCacheByteCount = 64 << 20
+    /// Size of a segment file in bytes: 4 MiB to 1 GiB.
+    public var segmentByteCount: UInt64 = 256 << 20
+    /// Bytes of an upload between two automatic checkpoints: what a crash can cost at most.
+    public var checkpointByteCount: UInt64 = 64 << 20
+    /// How long an unused upload session lives.
+    public var uploadLifetime = Duration.seconds(24 * 3600)
+
+    /// The defaults, right for a registry server on a machine of its own.
+    public init() {
+        workerCount = Processors.count + 2
+    }
+
+    func check() throws(StoreError) {
+        guard (1...256).contains(workerCount) else {
+            throw StoreError(.invalidArgument, "workerCount is 1 to 256, not \(workerCount)")
+        }
+        guard indexCacheByteCount >= 0 else {
+            throw StoreError(.invalidArgument, "indexCacheByteCount is not negative")
+        }
+        guard ((4 << 20)...(1 << 30)).contains(segmentByteCount) else {
+            throw StoreError(.invalidArgument, "segmentByteCount is 4 MiB to 1 GiB")
+        }
+        guard checkpointByteCount >= 1 << 20, uploadLifetime > .zero else {
+            throw StoreError(
+                .invalidArgument,
+                "checkpointByteCount is at least 1 MiB and uploadLifetime is positive")
+        }
+    }
+}
+
+/// What opens the keyring of a store.
+public enum KeyringUnlock: Sendable {
+    /// A file of 32 bytes; nil is `keyring.key` in the store's directory, made with mode 0600
+    /// when the store is created. A file that others can read is refused.
+    case keyFile(path: String?)
+    /// A passphrase of 1 to 1024 bytes; opening then takes about a third of a second.
+    case passphrase(String)
+}

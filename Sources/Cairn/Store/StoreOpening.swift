@@ -1,0 +1,236 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+internal import CairnKeys
+internal import CairnSegments
+
+/// Opens a store or creates it, step by step; every step can be repeated after a crash.
+struct StoreOpening: Sendable {
+    let seams: StoreSeams
+    let unlock: KeyringUnlock
+    let configuration: StoreConfiguration
+
+    /// The engine of the open store. The caller holds the store's lock.
+    func run() async throws(StoreError) -> Engine {
+        try configuration.check()
+        let pool = try WorkerPool(count: configuration.workerCount, random: seams.random)
+        do throws(StoreError) {
+            return try await open(pool)
+        } catch {
+            pool.stop()
+            throw error
+        }
+    }
+
+    // MARK: -
+
+    private func open(_ pool: WorkerPool) async throws(StoreError) -> Engine {
+        let (storeID, isNew) = try await pool.run { (_) throws(StoreError) in try identify() }
+        let keyring = try await pool.run { (_) throws(StoreError) -> Keyring in
+            if isNew { return try makeKeyring() }
+            return try openKeyring()
+        }
+        let index = try await pool.run { (_) throws(StoreError) -> any Index in
+            try lower("opening the index", index: { () throws(IndexError) in
+                try seams.openIndex(Tables.all)
+            })
+        }
+        let keys = KeyTable(
+            storeID: storeID, provider: keyring, index: index, pool: pool, clock: seams.clock)
+        if isNew { try await createRows(storeID, index, keys, pool) }
+        return try await assemble(storeID, index, keys, pool)
+    }
+
+    private func assemble(
+        _ storeID: Octets16, _ index: any Index, _ keys: KeyTable, _ pool: WorkerPool
+    ) async throws(StoreError) -> Engine {
+        let row = try await pool.run { (_) throws(StoreError) in try readStoreRow(index) }
+        guard row.storeID == storeID else {
+            throw StoreError(.corrupted, "the index belongs to another store")
+        }
+        let storeKey = try await keys.secret(StoreFormat.storeKeySlot)
+        let segments = try await pool.run { (_) throws(StoreError) in
+            try lower("opening the segments", segments: { () throws(SegmentError) in
+                try LocalSegmentStore.open(
+                    disk: seams.disk, directory: StoreFormat.segments, storeID: storeID,
+                    configuration: seams.segments)
+            })
+        }
+        return Engine(
+            storeID: storeID, configuration: configuration, chunker: row.chunker,
+            disk: seams.disk, index: index, segments: segments, keys: keys, storeKey: storeKey,
+            pool: pool, committer: try GroupCommitter(index: index, segments: segments),
+            clock: seams.clock, random: seams.random)
+    }
+
+    // The id of the store; a new one, and true, where there is none yet.
+    private func identify() throws(StoreError) -> (Octets16, isNew: Bool) {
+        let exists = try lower("looking for a store", disk: { () throws(DiskError) in
+            try seams.disk.exists(StoreFormat.marker)
+        })
+        guard exists else { return (try prepareCreation(), true) }
+        return (try StoreFormat.decodeMarker(readMarker()), false)
+    }
+
+    private func readMarker() throws(StoreError) -> [UInt8] {
+        try lower("reading the store's marker", disk: { () throws(DiskError) in
+            try seams.disk.readAll(StoreFormat.marker, upTo: 4096)
+        })
+    }
+
+    private func prepareCreation() throws(StoreError) -> Octets16 {
+        guard configuration.createIfMissing else {
+            throw StoreError(.storeNotFound, "there is no store here; create one first")
+        }
+        let names = try lower("looking for a store", disk: { () throws(DiskError) in
+            try seams.disk.list("")
+        })
+        let isInterrupted = names.contains(StoreFormat.creating)
+        let own = Set([StoreFormat.keyring, StoreFormat.index, StoreFormat.segments])
+        guard isInterrupted || own.isDisjoint(with: names) else {
+            throw StoreError(
+                .corrupted, "the store has lost its marker file \(StoreFormat.marker)")
+        }
+        let storeID = UUIDText.random(from: seams.random)
+        try replace(StoreFormat.creating, storeID.bytes)
+        return storeID
+    }
+
+    private func createRows(
+        _ storeID: Octets16, _ index: any Index, _ keys: KeyTable, _ pool: WorkerPool
+    ) async throws(StoreError) {
+        let now = seams.clock.now()
+        let store = StoreRow(storeID: storeID, createdAt: now, chunker: .version1)
+        let storeKey = try await keys.generate(.store, owner: storeID)
+        let account = AccountID(octets: UUIDText.random(from: seams.random))
+        let domain = try await keys.generate(.domain, owner: account.octets)
+        let accountRow = AccountRow(
+            id: account, createdAt: now, domainSlot: StoreFormat.firstKeySlot)
+        try await pool.run { (_) throws(StoreError) in
+            try lower("creating a store", index: { () throws(IndexError) in
+                let transaction = try index.begin()
+                try transaction.put(Tables.meta, MetaKey.store, store.encoded())
+                try transaction.put(
+                    Tables.meta, MetaKey.nextKeySlot,
+                    RowKey.bigEndian(StoreFormat.firstKeySlot + 1))
+                try transaction.put(
+                    Tables.keys, RowKey.keySlot(StoreFormat.storeKeySlot), storeKey.encoded())
+                try transaction.put(
+                    Tables.keys, RowKey.keySlot(StoreFormat.firstKeySlot), domain.encoded())
+                try transaction.put(
+                    Tables.accounts, Array(Store.defaultAccountName.utf8), accountRow.encoded())
+                try transaction.commit()
+                try index.sync()
+            })
+            // Last: what has no marker is no store.
+            try replace(StoreFormat.marker, StoreFormat.encodeMarker(storeID))
+            try lower("creating a store", disk: { () throws(DiskError) in
+                try seams.disk.remove(StoreFormat.creating)
+                try seams.disk.syncDirectory("")
+            })
+        }
+    }
+
+    private func readStoreRow(_ index: any Index) throws(StoreError) -> StoreRow {
+        let bytes = try lower("reading the index", index: { () throws(IndexError) in
+            try index.get(Tables.meta, MetaKey.store)
+        })
+        guard let bytes else { throw StoreError(.corrupted, "the index has lost its first row") }
+        return try lower("reading the index", core: { () throws(CoreError) in
+            try StoreRow(decoding: bytes)
+        })
+    }
+
+    private func replace(_ path: String, _ bytes: [UInt8]) throws(StoreError) {
+        try lower("writing \(path)", disk: { () throws(DiskError) in
+            try seams.disk.replace(path, with: bytes.span)
+        })
+    }
+
+    // MARK: - Keyring
+
+    private func makeKeyring() throws(StoreError) -> Keyring {
+        let protection = try protection(makingKeyFile: true)
+        let (keyring, bytes) = try lower("creating the keyring", keys: { () throws(KeyError) in
+            let keyring = try Keyring.create(
+                protection: protection, random: seams.random, clock: seams.clock)
+            return (keyring, try keyring.encoded())
+        })
+        // Durable before anything is wrapped with it.
+        try replace(StoreFormat.keyring, bytes)
+        return keyring
+    }
+
+    private func openKeyring() throws(StoreError) -> Keyring {
+        let bytes = try lower("reading the keyring", disk: { () throws(DiskError) in
+            try seams.disk.readAll(StoreFormat.keyring, upTo: Keyring.encodedByteCountMax)
+        })
+        let protection = try protection(makingKeyFile: false)
+        return try lower("opening the keyring", keys: { () throws(KeyError) in
+            try Keyring(
+                decoding: bytes, protection: protection, random: seams.random, clock: seams.clock)
+        })
+    }
+
+    private func protection(makingKeyFile: Bool) throws(StoreError) -> KeyringProtection {
+        switch unlock {
+        case .passphrase(let passphrase):
+            return .passphrase(SecretBytes(copying: Array(passphrase.utf8).span))
+        case .keyFile(let path):
+            if let path { return .keyFile(try externalKeyFile(path)) }
+            if makingKeyFile { try makeKeyFile() }
+            return .keyFile(try keyFile(StoreFormat.keyFile, on: seams.disk))
+        }
+    }
+
+    private func makeKeyFile() throws(StoreError) {
+        var key = seams.random.octets32()
+        try replace(StoreFormat.keyFile, key.bytes)
+        var bytes = key.mutableSpan
+        wipe(&bytes)
+    }
+
+    private func externalKeyFile(_ path: String) throws(StoreError) -> SecretBytes {
+        var directory = DiskPath.parent(of: path)
+        if directory.isEmpty { directory = path.hasPrefix("/") ? "/" : "." }
+        let name = String(path.split(separator: "/").last ?? "")
+        let root = directory
+        let disk = try lower("reading the key file", disk: { () throws(DiskError) -> LocalDisk in
+            try LocalDisk(root: root)
+        })
+        return try keyFile(name, on: disk)
+    }
+
+    private func keyFile(_ name: String, on disk: any Disk) throws(StoreError) -> SecretBytes {
+        do throws(DiskError) {
+            return try Self.readKeyFile(name, on: disk)
+        } catch {
+            guard error.code == .notFound else {
+                throw StoreError(error, while: "reading the key file")
+            }
+            throw StoreError(
+                .keyUnavailable, "the key file is not there; a passphrase may open the store",
+                cause: error)
+        }
+    }
+
+    private static func readKeyFile(
+        _ name: String, on disk: any Disk
+    ) throws(DiskError) -> SecretBytes {
+        let file = try disk.open(name, .read)
+        let permissions = try file.permissions()
+        file.close()
+        guard permissions & 0o077 == 0 else {
+            throw DiskError(.permission, "others can read the key file; set its mode to 0600")
+        }
+        let bytes = try disk.readAll(name, upTo: KeyringProtection.keyFileByteCount)
+        return SecretBytes(copying: bytes.span)
+    }
+}
+
+/// The keys of rows in the meta table.
+enum MetaKey {
+    static let store = Array("store".utf8)
+    static let nextKeySlot = Array("nextKeySlot".utf8)
+}

@@ -1,0 +1,29 @@
+// Part of Cairn, a content-addressed blob store.
+
+package import CairnCore
+package import CairnIndex
+package import CairnSegments
+
+/// What a store stands on: real by default, simulated in tests.
+package struct StoreSeams: Sendable {
+    /// The store's directory.
+    package var disk: any Disk
+    /// Opens the index, given its tables.
+    package var openIndex: @Sendable ([IndexTable]) throws(IndexError) -> any Index
+    package var clock: any StoreClock
+    package var random: any RandomSource
+    package var segments: SegmentConfiguration
+
+    /// Names the parts.
+    package init(
+        disk: any Disk,
+        openIndex: @escaping @Sendable ([IndexTable]) throws(IndexError) -> any Index,
+        clock: any StoreClock, random: any RandomSource, segments: SegmentConfiguration
+    ) {
+        self.disk = disk
+        self.openIndex = openIndex
+        self.clock = clock
+        self.random = random
+        self.segments = segments
+    }
+}

@@ -1,0 +1,141 @@
+// Part of Cairn, a content-addressed blob store.
+//
+// upload := version:u8 startedAt:i64 expiresAt:i64 receivedByteCount:u64 held:prefixed
+//           state:prefixed
+//   held  (reference list, store key, named by the session)  := chunkID[32]*
+//   state (metadata record, data key, named by the session)  :=
+//     algorithm:u8 blob:prefixed blob512:prefixed chunker:prefixed tail:prefixed
+//     levelCount:u8 (entryCount:u32 (hash[32] storedByteCount:u32 byteCount:u64 id[32])*)*
+
+internal import CairnCore
+
+/// The durable state of an upload session: its last checkpoint.
+struct UploadRow: Sendable {
+    /// Bounds what a damaged row can demand: a tail of one window, three full levels.
+    static let sealedByteCountMax = 4 << 20
+
+    var startedAt: Timestamp
+    var expiresAt: Timestamp
+    var receivedByteCount: UInt64
+    /// The chunks of the spine, each counted once by the session.
+    var sealedHeld: [UInt8]
+    var sealedState: [UInt8]
+
+    func encoded() -> [UInt8] {
+        var writer = ByteWriter(capacity: 64 + sealedHeld.count + sealedState.count)
+        writer.append(rowVersion)
+        writer.append(startedAt.nanosecondsSinceEpoch)
+        writer.append(expiresAt.nanosecondsSinceEpoch)
+        writer.append(receivedByteCount)
+        writer.appendLengthPrefixed(sealedHeld)
+        writer.appendLengthPrefixed(sealedState)
+        return writer.bytes
+    }
+
+    init(
+        startedAt: Timestamp, expiresAt: Timestamp, receivedByteCount: UInt64,
+        sealedHeld: [UInt8], sealedState: [UInt8]
+    ) {
+        self.startedAt = startedAt
+        self.expiresAt = expiresAt
+        self.receivedByteCount = receivedByteCount
+        self.sealedHeld = sealedHeld
+        self.sealedState = sealedState
+    }
+
+    init(decoding bytes: [UInt8]) throws(CoreError) {
+        var reader = ByteReader(bytes.span)
+        try readRowVersion(&reader)
+        startedAt = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
+        expiresAt = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
+        receivedByteCount = try reader.readUInt64()
+        let held = try reader.readLengthPrefixed(limit: Self.sealedByteCountMax)
+        sealedHeld = [UInt8](copying: held)
+        let state = try reader.readLengthPrefixed(limit: Self.sealedByteCountMax)
+        sealedState = [UInt8](copying: state)
+        try reader.expectEnd()
+    }
+}
+
+/// Where an upload stands: enough to go on without reading or hashing a byte again.
+struct UploadState: Sendable {
+    var algorithm: Digest.Algorithm
+    var blob: SHA256
+    var blob512: SHA512?
+    var chunker: [UInt8]
+    /// Received but not cut yet, behind everything in the tree.
+    var tail: [UInt8]
+    var builder: RecipeBuilder
+
+    var heldIDs: [ChunkID] { builder.forest.map(\.id) }
+
+    init(stage: DigestStage, tail: [UInt8], builder: RecipeBuilder) {
+        algorithm = stage.blob512 == nil ? .sha256 : .sha512
+        blob = stage.blob
+        blob512 = stage.blob512
+        chunker = stage.chunker.savedState
+        self.tail = tail
+        self.builder = builder
+    }
+
+    func encoded() -> [UInt8] {
+        var writer = ByteWriter(capacity: tail.count + 1024)
+        writer.append(algorithm.rawValue)
+        writer.appendLengthPrefixed(blob.savedState)
+        writer.appendLengthPrefixed(blob512?.savedState ?? [])
+        writer.appendLengthPrefixed(chunker)
+        writer.appendLengthPrefixed(tail)
+        writer.append(UInt8(builder.levels.count))
+        for level in builder.levels {
+            writer.append(UInt32(level.count))
+            for item in level {
+                writer.append(item.entry.hash.octets)
+                writer.append(item.entry.storedByteCount)
+                writer.append(item.entry.byteCount)
+                writer.append(item.id.octets)
+            }
+        }
+        return writer.bytes
+    }
+
+    init(decoding bytes: [UInt8]) throws(CoreError) {
+        var reader = ByteReader(bytes.span)
+        guard let algorithm = Digest.Algorithm(rawValue: try reader.readUInt8()) else {
+            throw CoreError(.corrupted, "an upload has an unknown digest algorithm")
+        }
+        self.algorithm = algorithm
+        blob = try SHA256(restoring: reader.readLengthPrefixed(limit: 1024))
+        let second = try reader.readLengthPrefixed(limit: 1024)
+        blob512 = algorithm == .sha512 ? try SHA512(restoring: second) : nil
+        chunker = [UInt8](copying: try reader.readLengthPrefixed(limit: 1024))
+        tail = [UInt8](copying: try reader.readLengthPrefixed(limit: UploadRow.sealedByteCountMax))
+        var levels: [[IdentifiedEntry]] = []
+        for level in 0..<(try reader.readUInt8()) {
+            guard level <= RecipeNode.levelMax else {
+                throw CoreError(.corrupted, "an upload's tree is too high")
+            }
+            levels.append(try Self.readLevel(level, &reader))
+        }
+        builder = RecipeBuilder(levels: levels)
+        try reader.expectEnd()
+    }
+
+    private static func readLevel(
+        _ level: UInt8, _ reader: inout ByteReader
+    ) throws(CoreError) -> [IdentifiedEntry] {
+        let count = try reader.readUInt32()
+        guard count < RecipeNode.entryCountMax else {
+            throw CoreError(.corrupted, "a level of an upload's tree is too wide")
+        }
+        var entries: [IdentifiedEntry] = []
+        for _ in 0..<count {
+            let hash = ChunkHash(try reader.readOctets32())
+            let storedByteCount = try reader.readUInt32()
+            let byteCount = try reader.readUInt64()
+            let entry = TreeEntry(
+                hash: hash, storedByteCount: storedByteCount, byteCount: byteCount, level: level)
+            entries.append(IdentifiedEntry(entry: entry, id: ChunkID(try reader.readOctets32())))
+        }
+        return entries
+    }
+}

@@ -1,0 +1,436 @@
+// Part of Cairn, a content-addressed blob store.
+
+public import CairnCore
+internal import CairnIndex
+internal import Synchronization
+
+/// A resumable, not yet visible write of one blob.
+///
+/// Bytes are cut, digested, deduplicated and stored while they arrive. Every 64 MiB, and on
+/// ``checkpoint()`` and ``suspend()``, the session's state is made durable; after a crash
+/// ``Bucket/resumeUpload(_:)`` goes on from there without reading or hashing a byte again. A
+/// session that never reached a checkpoint is forgotten by a crash.
+///
+/// Memory per session is bounded: five windows of about 1 MiB and the uncommitted part of the
+/// recipe. Thread-safe, but one call at a time: a second one throws `uploadBusy` and changes
+/// nothing. A session that is not used for ``StoreConfiguration/uploadLifetime`` expires.
+public final class UploadSession: Sendable {
+    private struct State {
+        var isBusy = false
+        var isEnded = false
+        var receivedByteCount: UInt64
+        var durableByteCount: UInt64
+        var expiresAt: Timestamp
+        var window: UploadWindow
+        var isCheckpointing = false
+        var waiters: [CheckedContinuation<Void, Never>] = []
+    }
+
+    /// The name of the session, for ``Bucket/resumeUpload(_:)``.
+    public let id: UploadID
+    private let bucketID: BucketID
+    private let keys: BucketKeys
+    private let engine: Engine
+    private let pipeline: UploadPipeline
+    private let startedAt: Timestamp
+    private let state: Mutex<State>
+
+    // The caller has put `id` into the table of live uploads.
+    init(
+        id: UploadID, bucketID: BucketID, keys: BucketKeys, engine: Engine, stage: DigestStage,
+        builder: RecipeBuilder, row: UploadRow?
+    ) {
+        self.id = id
+        self.bucketID = bucketID
+        self.keys = keys
+        self.engine = engine
+        let now = engine.clock.now()
+        startedAt = row?.startedAt ?? now
+        let relay = CheckpointRelay()
+        pipeline = UploadPipeline(
+            placer: ChunkPlacer(
+                engine: engine, domain: keys.domain, domainSlot: keys.domainSlot),
+            stage: stage, tree: UploadTree(builder: builder),
+            mayCheckpoint: { relay.session?.mayCheckpoint ?? false },
+            onCheckpoint: { position in relay.session?.checkpointInBackground(position) })
+        state = Mutex(
+            State(
+                receivedByteCount: stage.cutByteCount,
+                durableByteCount: row?.receivedByteCount ?? 0,
+                expiresAt: now + engine.configuration.uploadLifetime,
+                window: pipeline.makeWindow()))
+        relay.session = self
+    }
+
+    // A handle that is dropped leaves the session as its last checkpoint has it.
+    deinit {
+        let isEnded = state.withLock { $0.isEnded }
+        guard !isEnded else { return }
+        engine.liveUploads.remove(id)
+        Task { [pipeline] in await pipeline.abandon() }
+    }
+
+    /// What was received, what of it is durable, and until when the session lives.
+    public var status: UploadDescription {
+        state.withLock { state in
+            UploadDescription(
+                id: id, receivedByteCount: state.receivedByteCount,
+                durableByteCount: state.durableByteCount, startedAt: startedAt,
+                expiresAt: state.expiresAt)
+        }
+    }
+
+    /// Appends bytes to the blob.
+    ///
+    /// One copy; waits while three windows of 1 MiB are being worked on. Not durable on return.
+    ///
+    /// - Parameters:
+    ///   - bytes: any number of bytes, consumed in order.
+    ///   - offset: where the sender believes the bytes to belong; nil is behind those received.
+    ///     Bytes received before may be sent again: they are compared, and accepted when equal.
+    /// - Returns: the number of bytes received in all.
+    /// - Throws: ``StoreError`` with code
+    ///   `uploadOffsetMismatch` (a gap, or bytes that differ from those received; nothing was
+    ///   appended: ask for the status),
+    ///   `uploadBusy`, `uploadExpired`, `closed`,
+    ///   `outOfSpace`, `io` (this handle is finished; resume the session from its last
+    ///   checkpoint).
+    @discardableResult
+    public func append(
+        _ bytes: Span<UInt8>, at offset: UInt64? = nil
+    ) async throws(StoreError) -> UInt64 {
+        try begin()
+        defer { end() }
+        var rest = bytes
+        if let offset {
+            let known = try await checkOverlap(bytes, at: offset)
+            rest = bytes.extracting(known...)
+        }
+        try await take(rest)
+        return state.withLock { $0.receivedByteCount }
+    }
+
+    /// Makes everything received durable.
+    ///
+    /// - Returns: the number of bytes that survive a crash.
+    /// - Throws: as ``append(_:at:)``.
+    @discardableResult
+    public func checkpoint() async throws(StoreError) -> UInt64 {
+        try begin()
+        defer { end() }
+        return try await makeCheckpoint()
+    }
+
+    /// Makes everything received durable and gives the session up in this process.
+    ///
+    /// The handle is finished then; resume the session by its id, here or after a restart.
+    ///
+    /// - Throws: as ``append(_:at:)``.
+    public func suspend() async throws(StoreError) {
+        try begin()
+        defer { end() }
+        try await makeCheckpoint()
+        await finish()
+    }
+
+    /// Ends the session and forgets what was received. Durable on return.
+    ///
+    /// - Throws: ``StoreError`` with code `uploadBusy`, `closed`, `io`.
+    public func cancel() async throws(StoreError) {
+        try begin()
+        defer { end() }
+        await finish()
+        try await engine.discardUpload(id, of: bucketID)
+    }
+
+    /// Makes the received bytes a blob of the bucket. Durable on return; the session is over.
+    ///
+    /// When the bucket has the blob already, the call succeeds and nothing more is stored.
+    ///
+    /// - Parameter expected: the digest that the bytes must have, of the session's algorithm;
+    ///   nil accepts any bytes.
+    /// - Throws: ``StoreError`` with code
+    ///   `digestMismatch` (nothing changed: append more, commit again or cancel),
+    ///   `bucketUnknown` (the bucket was deleted meanwhile), and as ``append(_:at:)``.
+    @discardableResult
+    public func commit(
+        expecting expected: Digest? = nil
+    ) async throws(StoreError) -> BlobDescription {
+        try await commit(expecting: expected, isPinned: true) {
+            (transaction, blob, bucket) throws(StoreError) in
+            try transaction.link(blob, in: bucket)
+        }
+    }
+
+    /// Ends the session with a transaction of the caller that links the blob.
+    func commit(
+        expecting expected: Digest?, isPinned: Bool,
+        _ body: @escaping @Sendable (Transaction, PreparedBlob, BucketID) throws(StoreError) -> Void
+    ) async throws(StoreError) -> BlobDescription {
+        try begin()
+        defer { end() }
+        let blob = try await prepare(expecting: expected, isPinned: isPinned)
+        let (id, bucketID) = (id, bucketID)
+        do throws(StoreError) {
+            let description = try await engine.transact(needsSegments: blob.needsSegments) {
+                (transaction) throws(StoreError) in
+                try body(transaction, blob, bucketID)
+                try transaction.forgetUpload(id, of: bucketID)
+                return try transaction.describe(blob, in: bucketID)
+            }
+            await finish()
+            return description
+        } catch {
+            await finish()
+            throw error
+        }
+    }
+
+    /// Gives up what the session holds in memory, for callers that never checkpoint.
+    func drop() async { await finish() }
+
+    // MARK: - One call at a time
+
+    private func begin() throws(StoreError) {
+        try engine.checkOpen()
+        let now = engine.clock.now()
+        try state.withLock { (state) throws(StoreError) in
+            guard !state.isEnded else {
+                throw StoreError(.closed, "this handle of the upload session is finished")
+            }
+            guard !state.isBusy else {
+                throw StoreError(.uploadBusy, "another call on the upload session is under way")
+            }
+            guard now < state.expiresAt else {
+                throw StoreError(.uploadExpired, "the upload session expired unused")
+            }
+            state.isBusy = true
+            state.expiresAt = now + engine.configuration.uploadLifetime
+        }
+    }
+
+    private func end() {
+        state.withLock { $0.isBusy = false }
+        // After a failure the session can be resumed from its last checkpoint.
+        if pipeline.hasFailed { engine.liveUploads.remove(id) }
+    }
+
+    // Releases what the session holds in memory; its checkpoint stays.
+    private func finish() async {
+        await pipeline.abandon()
+        await checkpointSettled()
+        state.withLock { $0.isEnded = true }
+        engine.liveUploads.remove(id)
+    }
+
+    // MARK: - Taking bytes
+
+    private func take(_ bytes: Span<UInt8>) async throws(StoreError) {
+        var rest = bytes
+        while rest.count > 0 {
+            let window = state.withLock { $0.window }
+            let count = window.fill(from: rest)
+            state.withLock { $0.receivedByteCount += UInt64(count) }
+            rest = rest.extracting(count...)
+            if window.isFull {
+                let next = pipeline.makeWindow()
+                state.withLock { $0.window = next }
+                try await pipeline.submit(window)
+            }
+        }
+    }
+
+    // The number of leading bytes that were received before, all of them equal.
+    private func checkOverlap(
+        _ bytes: Span<UInt8>, at offset: UInt64
+    ) async throws(StoreError) -> Int {
+        let (received, window) = state.withLock { ($0.receivedByteCount, $0.window) }
+        guard offset <= received else {
+            throw StoreError(
+                .uploadOffsetMismatch, "\(received) bytes were received, not \(offset)")
+        }
+        let count = Int(min(UInt64(bytes.count), received - offset))
+        guard count > 0 else { return 0 }
+        try await pipeline.drain()
+        let known = try await receivedBytes(offset..<offset + UInt64(count), window)
+        guard known.span.hasSameBytes(as: bytes.extracting(..<count)) else {
+            throw StoreError(
+                .uploadOffsetMismatch, "bytes at \(offset) differ from those received before")
+        }
+        return count
+    }
+
+    // Drained only. The range may span the tree, the tail and the window.
+    private func receivedBytes(
+        _ range: Range<UInt64>, _ window: UploadWindow
+    ) async throws(StoreError) -> [UInt8] {
+        let stage = pipeline.stage
+        let cut = stage.cutByteCount
+        var bytes: [UInt8] = []
+        if range.lowerBound < cut {
+            let forest = pipeline.forest.map(\.entry)
+            let reader = ChunkReader(engine: engine, domain: keys.domain)
+            let inTree = range.clamped(to: 0..<cut)
+            for try await buffer in BlobBytes(.tree(forest, reader), inTree, engine) {
+                bytes.append(contentsOf: buffer)
+            }
+        }
+        if range.upperBound > cut {
+            let pending = stage.tail + window.contents
+            let first = Int(max(range.lowerBound, cut) - cut)
+            bytes.append(contentsOf: pending[first..<Int(range.upperBound - cut)])
+        }
+        return bytes
+    }
+
+    // MARK: - Checkpoints
+
+    private var mayCheckpoint: Bool { state.withLock { !$0.isCheckpointing } }
+
+    @discardableResult
+    private func makeCheckpoint() async throws(StoreError) -> UInt64 {
+        try await pipeline.drain()
+        await checkpointSettled()
+        let window = state.withLock { state in
+            state.isCheckpointing = true
+            return state.window
+        }
+        let position = pipeline.takePosition()
+        let result: Result<Void, StoreError> = await withCheckedContinuation { continuation in
+            commit(position, behind: window.contents) { continuation.resume(returning: $0) }
+        }
+        try result.get()
+        return state.withLock { $0.durableByteCount }
+    }
+
+    private func checkpointInBackground(_ position: UploadPipeline.Position) {
+        state.withLock { $0.isCheckpointing = true }
+        commit(position, behind: []) { _ in }
+    }
+
+    // Seals the position on a worker and commits it; at most one at a time, so they stay in order.
+    private func commit(
+        _ position: UploadPipeline.Position, behind rest: [UInt8],
+        _ completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
+    ) {
+        let expiresAt = state.withLock { $0.expiresAt }
+        engine.pool.submit { [self] context in
+            do throws(StoreError) {
+                let row = try seal(position, behind: rest, expiresAt, &context)
+                engine.committer.submit(
+                    CommitRequest(needsSegments: !position.ledger.isEmpty) {
+                        [self] (base) throws(StoreError) in
+                        let transaction = Transaction(base)
+                        try transaction.checkBucket(bucketID)
+                        try position.ledger.apply(to: transaction)
+                        try transaction.putUpload(row, id, of: bucketID)
+                    } completion: { [self] result in
+                        settle(result, position, row)
+                        completion(result)
+                    })
+            } catch {
+                settle(.failure(error), position, nil)
+                completion(.failure(error))
+            }
+        }
+    }
+
+    private func seal(
+        _ position: UploadPipeline.Position, behind rest: [UInt8], _ expiresAt: Timestamp,
+        _ context: inout WorkerContext
+    ) throws(StoreError) -> UploadRow {
+        let upload = UploadState(
+            stage: position.stage, tail: position.stage.tail + rest, builder: position.builder)
+        let name = Octets32(padding: id.octets)
+        return UploadRow(
+            startedAt: startedAt, expiresAt: expiresAt,
+            receivedByteCount: position.stage.cutByteCount + UInt64(upload.tail.count),
+            sealedHeld: try context.seal(
+                ReferenceList.encode(upload.heldIDs), as: .referenceList, name: name,
+                under: engine.sealingKey),
+            sealedState: try context.seal(
+                upload.encoded(), as: .metadata, name: name,
+                under: keys.sealingKey(engine, bucketID)))
+    }
+
+    private func settle(
+        _ result: Result<Void, StoreError>, _ position: UploadPipeline.Position, _ row: UploadRow?
+    ) {
+        position.ledger.release(engine.inFlight)
+        let waiters = state.withLock { state in
+            if case .success = result, let row {
+                state.durableByteCount = row.receivedByteCount
+            }
+            state.isCheckpointing = false
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        if case .failure(let error) = result { pipeline.fail(error) }
+        for waiter in waiters { waiter.resume() }
+        pipeline.checkpointIfDue()
+    }
+
+    private func checkpointSettled() async {
+        while state.withLock({ $0.isCheckpointing }) {
+            await withCheckedContinuation { continuation in
+                let resumesNow = state.withLock { state in
+                    guard state.isCheckpointing else { return true }
+                    state.waiters.append(continuation)
+                    return false
+                }
+                if resumesNow { continuation.resume() }
+            }
+        }
+    }
+
+    // MARK: - Commit
+
+    private func prepare(
+        expecting expected: Digest?, isPinned: Bool
+    ) async throws(StoreError) -> PreparedBlob {
+        try await pipeline.drain()
+        await checkpointSettled()
+        let (window, received) = state.withLock { ($0.window, $0.receivedByteCount) }
+        if received <= UInt64(Engine.smallBlobByteCountMax) {
+            let bytes = pipeline.stage.tail + window.contents
+            let digest = pipeline.stage.finalDigest(rest: window.contents.span)
+            try check(digest, expected)
+            return try await engine.pool.run { [self] (context) throws(StoreError) in
+                try engine.prepareSmall(
+                    bytes, digest, isPinned: isPinned, bucketID, keys, &context)
+            }
+        }
+        guard let tree = try await pipeline.finish(window, expecting: expected) else {
+            throw mismatch(expected)
+        }
+        return try await engine.pool.run { [self] (context) throws(StoreError) in
+            var blob = try engine.prepare(tree, isPinned: isPinned, bucketID, keys, &context)
+            blob.ledger = pipeline.takePosition().ledger
+            return blob
+        }
+    }
+
+    private func check(_ digest: Digest, _ expected: Digest?) throws(StoreError) {
+        guard expected == nil || expected == digest else { throw mismatch(expected) }
+    }
+
+    private func mismatch(_ expected: Digest?) -> StoreError {
+        StoreError(
+            .digestMismatch,
+            "the received bytes do not have the digest \(expected?.description ?? "expected")")
+    }
+}
+
+/// Lets the pipeline reach its session without keeping it alive.
+private final class CheckpointRelay: Sendable {
+    private let reference = Mutex(WeakSession())
+
+    var session: UploadSession? {
+        get { reference.withLock { $0.session } }
+        set { reference.withLock { $0.session = newValue } }
+    }
+
+    private struct WeakSession {
+        weak var session: UploadSession?
+    }
+}

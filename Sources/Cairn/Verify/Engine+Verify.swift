@@ -1,0 +1,81 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnSegments
+
+extension Engine {
+    /// The chunks that an upload session holds, from its row.
+    func heldChunks(of bytes: [UInt8], _ id: UploadID) async throws(StoreError) -> [ChunkID] {
+        try await pool.run { [sealingKey] (context) throws(StoreError) -> [ChunkID] in
+            let row = try lower("reading an upload session", core: { () throws(CoreError) in
+                try UploadRow(decoding: bytes)
+            })
+            let list = try context.open(
+                row.sealedHeld, as: .referenceList, name: Octets32(padding: id.octets),
+                under: sealingKey)
+            return try lower("reading an upload session", core: { () throws(CoreError) in
+                try ReferenceList.decode(list.span)
+            })
+        }
+    }
+
+    /// Checks that a chunk's record is where the index says; for a node, the ids of its children.
+    func children(
+        of id: ChunkID, at placement: Placement
+    ) async throws(StoreError) -> [ChunkID] {
+        try await pool.run { [self] (context) throws(StoreError) -> [ChunkID] in
+            let location = placement.location
+            let header = try recordHeader(at: location.offset, of: location.segment)
+            guard header.name == id.octets, header.recordByteCount == Int(location.byteCount) else {
+                throw StoreError(.corrupted, "its record is not where the index says")
+            }
+            guard placement.kind == .node else { return [] }
+            let offset = location.offset + UInt64(location.byteCount)
+            let list = try recordHeader(at: offset, of: location.segment)
+            let record = try read(list.recordByteCount, at: offset, of: location.segment)
+            let bytes = try context.open(
+                record, as: .referenceList, name: id.octets, under: sealingKey)
+            return try lower("reading a reference list", core: { () throws(CoreError) in
+                try ReferenceList.decode(bytes.span)
+            })
+        }
+    }
+
+    /// Reads every record of every segment; describes those that are damaged.
+    func scanSegments() throws(SegmentError) -> (problems: [String], byteCount: UInt64) {
+        var problems: [String] = []
+        var byteCount: UInt64 = 0
+        for segment in try segments.segments() {
+            let report = try segments.scan(segment.number) {
+                (_, location, _) throws(SegmentError) in
+                byteCount += UInt64(location.byteCount)
+            }
+            for range in report.damage {
+                problems.append(
+                    "segment \(segment.number): bytes \(range.lowerBound) to "
+                        + "\(range.upperBound) are damaged")
+            }
+        }
+        return (problems, byteCount)
+    }
+
+    private func recordHeader(
+        at offset: UInt64, of segment: SegmentNumber
+    ) throws(StoreError) -> RecordHeader {
+        let prefix = try read(RecordHeader.byteCountMax, at: offset, of: segment)
+        return try lower("reading a record", core: { () throws(CoreError) in
+            try RecordHeader(parsing: prefix.span)
+        })
+    }
+
+    private func read(
+        _ byteCount: Int, at offset: UInt64, of segment: SegmentNumber
+    ) throws(StoreError) -> [UInt8] {
+        try lower("reading a record", segments: { () throws(SegmentError) -> [UInt8] in
+            var bytes = [UInt8](repeating: 0, count: byteCount)
+            var span = bytes.mutableSpan
+            try segments.read(segment: segment, offset: offset, into: &span)
+            return bytes
+        })
+    }
+}

@@ -1,0 +1,302 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+internal import CairnSegments
+
+extension Store {
+    /// Checks that the store is sound, while it is in use.
+    ///
+    /// Rows are read from one snapshot of the index. Memory: 50 bytes per chunk for the recount.
+    ///
+    /// - Parameters:
+    ///   - depth: what to read.
+    ///   - progress: called after every blob, from one thread at a time.
+    /// - Returns: what was found. Damage is reported, not thrown.
+    /// - Throws: ``StoreError`` with code `io`, `keyUnavailable`, `closed`.
+    public func verify(
+        _ depth: VerifyDepth = .full,
+        progress: (@Sendable (VerifyProgress) -> Void)? = nil
+    ) async throws(StoreError) -> VerifyReport {
+        var verifier = Verifier(
+            engine: engine, depth: depth, report: VerifyReport(), onProgress: progress)
+        return try await verifier.run()
+    }
+}
+
+/// One walk over a store.
+private struct Verifier {
+    let engine: Engine
+    let depth: VerifyDepth
+    var report: VerifyReport
+    var progress = VerifyProgress()
+    let onProgress: (@Sendable (VerifyProgress) -> Void)?
+    // What links, sessions and nodes name, by occurrence.
+    var counts: [ChunkID: UInt64] = [:]
+
+    init(
+        engine: Engine, depth: VerifyDepth, report: VerifyReport,
+        onProgress: (@Sendable (VerifyProgress) -> Void)?
+    ) {
+        self.engine = engine
+        self.depth = depth
+        self.report = report
+        self.onProgress = onProgress
+    }
+
+    mutating func run() async throws(StoreError) -> VerifyReport {
+        let snapshot = try await engine.read("verifying") { (index) throws(IndexError) in
+            try index.snapshot()
+        }
+        progress.totalBlobCount = try await countBlobs(snapshot)
+        for bucket in try await buckets(snapshot) {
+            try await check(bucket, snapshot)
+        }
+        try await countUploads(snapshot)
+        try await checkChunks(snapshot)
+        if depth == .full { try await checkSegments() }
+        return report
+    }
+
+    // MARK: - Buckets
+
+    private func countBlobs(_ snapshot: any IndexSnapshot) async throws(StoreError) -> UInt64 {
+        try await page(snapshot) { (snapshot) throws(IndexError) in
+            var count: UInt64 = 0
+            try snapshot.forEachRow(Tables.links, prefix: []) { (_) throws(IndexError) in
+                count += 1
+            }
+            return count
+        }
+    }
+
+    private mutating func buckets(
+        _ snapshot: any IndexSnapshot
+    ) async throws(StoreError) -> [(BucketID, BucketRow)] {
+        let rows = try await page(snapshot) { (snapshot) throws(IndexError) in
+            var rows: [IndexEntry] = []
+            try snapshot.forEachRow(Tables.buckets, prefix: []) { (row) throws(IndexError) in
+                rows.append(row)
+            }
+            return rows
+        }
+        var buckets: [(BucketID, BucketRow)] = []
+        for row in rows {
+            let id = BucketID(octets: Octets16(row.key.span))
+            do throws(StoreError) {
+                buckets.append((id, try await engine.openBucketRow(id, row.value)))
+            } catch {
+                try note(error, "bucket row of \(id.text)")
+            }
+        }
+        return buckets
+    }
+
+    private mutating func check(
+        _ item: (BucketID, BucketRow), _ snapshot: any IndexSnapshot
+    ) async throws(StoreError) {
+        let (id, row) = item
+        let bucket = Bucket(id, row, engine)
+        let keys = try await bucket.keys()
+        var after: [UInt8]?
+        var found: [UsageCounter: UInt64] = [:]
+        while true {
+            let rows = try await page(snapshot) { [after] (snapshot) throws(IndexError) in
+                try snapshot.scan(
+                    Tables.links, prefix: id.octets.bytes, after: after, limit: 256)
+            }
+            for row in rows {
+                let byteCount = try await checkLink(row, of: bucket, keys)
+                found[.blobs, default: 0] += 1
+                found[.logicalBytes, default: 0] += byteCount
+            }
+            guard rows.count == 256 else { break }
+            after = rows.last?.key
+        }
+        found[.objects] = try await checkObjects(of: bucket, snapshot)
+        try await checkUsage(of: bucket, found, snapshot)
+    }
+
+    private mutating func checkUsage(
+        of bucket: Bucket, _ found: [UsageCounter: UInt64], _ snapshot: any IndexSnapshot
+    ) async throws(StoreError) {
+        let id = bucket.bucketID
+        let usage = try await page(snapshot) { (snapshot) throws(IndexError) in
+            try snapshot.usage(of: id)
+        }
+        for counter in UsageCounter.allCases where usage[counter] != found[counter] ?? 0 {
+            report.add(
+                "usage says \(usage[counter] ?? 0) \(counter), a recount \(found[counter] ?? 0)",
+                bucket: bucket.name)
+        }
+    }
+
+    // Every object opens, and its bucket has every blob that it refers to.
+    private mutating func checkObjects(
+        of bucket: Bucket, _ snapshot: any IndexSnapshot
+    ) async throws(StoreError) -> UInt64 {
+        let id = bucket.bucketID
+        let result = try await page(snapshot) {
+            (snapshot) throws(IndexError) -> (UInt64, [String]) in
+            var count: UInt64 = 0
+            var problems: [String] = []
+            try snapshot.forEachRow(Tables.objects, prefix: id.octets.bytes) {
+                (row) throws(IndexError) in
+                count += 1
+                guard let object = Self.object(row.value) else {
+                    return problems.append("an object row is damaged")
+                }
+                for name in object.linkNames
+                where try snapshot.get(Tables.links, RowKey.link(id, name)) == nil {
+                    problems.append("an object refers to a blob that the bucket lacks")
+                }
+            }
+            return (count, problems)
+        }
+        for problem in result.1 { report.add(problem, bucket: bucket.name) }
+        return result.0
+    }
+
+    private static func object(_ bytes: [UInt8]) -> ObjectRow? {
+        do throws(CoreError) { return try ObjectRow(decoding: bytes) } catch { return nil }
+    }
+
+    // MARK: - Blobs
+
+    private mutating func checkLink(
+        _ row: IndexEntry, of bucket: Bucket, _ keys: BucketKeys
+    ) async throws(StoreError) -> UInt64 {
+        let name = Bucket.linkName(ofKey: row.key)
+        var digest: Digest?
+        var byteCount: UInt64 = 0
+        do throws(StoreError) {
+            let link = try lower("reading a link", core: { () throws(CoreError) in
+                try LinkRow(decoding: row.value)
+            })
+            byteCount = link.byteCount
+            if let root = link.rootID { counts[root, default: 0] += 1 }
+            let key = try await engine.sealingKey(of: link.sealedCapability, owner: bucket.bucketID)
+            let capability = try await engine.pool.run { [engine] (context) throws(StoreError) in
+                try engine.open(link, name, under: key, &context)
+            }
+            digest = capability.digest
+            try await checkBytes(of: capability, in: bucket, keys)
+        } catch {
+            try note(error, error.message, bucket: bucket.name, digest: digest)
+        }
+        report.checkedBlobCount += 1
+        progress.checkedBlobCount = report.checkedBlobCount
+        progress.checkedByteCount = report.checkedByteCount
+        onProgress?(progress)
+        return byteCount
+    }
+
+    private mutating func checkBytes(
+        of capability: Capability, in bucket: Bucket, _ keys: BucketKeys
+    ) async throws(StoreError) {
+        guard depth == .full || capability.root == nil else { return }
+        let digest = capability.digest
+        guard let blob = try await engine.openBlob(digest, in: bucket.bucketID, keys) else { return }
+        var sha256 = SHA256()
+        var sha512 = SHA512()
+        for try await buffer in blob.bytes() {
+            report.checkedByteCount += UInt64(buffer.count)
+            switch digest.algorithm {
+            case .sha256: sha256.update(buffer.span)
+            case .sha512: sha512.update(buffer.span)
+            }
+        }
+        guard (digest.algorithm == .sha256 ? sha256.digest : sha512.digest) == digest else {
+            throw StoreError(.corrupted, "the bytes do not have the digest")
+        }
+    }
+
+    // MARK: - Chunks
+
+    private mutating func countUploads(_ snapshot: any IndexSnapshot) async throws(StoreError) {
+        let rows = try await page(snapshot) { (snapshot) throws(IndexError) in
+            var rows: [IndexEntry] = []
+            try snapshot.forEachRow(Tables.uploads, prefix: []) { (row) throws(IndexError) in
+                rows.append(row)
+            }
+            return rows
+        }
+        for row in rows {
+            do throws(StoreError) {
+                let id = UploadID(octets: Octets16(row.key.span.extracting(16...)))
+                for held in try await engine.heldChunks(of: row.value, id) {
+                    counts[held, default: 0] += 1
+                }
+            } catch {
+                try note(error, "an upload session's row is damaged")
+            }
+        }
+    }
+
+    private mutating func checkChunks(_ snapshot: any IndexSnapshot) async throws(StoreError) {
+        var stored: [ChunkID: UInt64] = [:]
+        var after: [UInt8]?
+        while true {
+            let rows = try await page(snapshot) { [after] (snapshot) throws(IndexError) in
+                try snapshot.scan(Tables.chunks, prefix: [], after: after, limit: 1024)
+            }
+            for row in rows { try await checkChunk(row, &stored) }
+            guard rows.count == 1024 else { break }
+            after = rows.last?.key
+        }
+        for (id, count) in stored where counts[id] ?? 0 != count {
+            report.add("chunk \(id): \(count) references stored, \(counts[id] ?? 0) found")
+        }
+        for id in counts.keys where stored[id] == nil {
+            report.add("chunk \(id) is in use and has no row")
+        }
+    }
+
+    // The record must be where the row says and name the chunk; nodes count their children.
+    private mutating func checkChunk(
+        _ row: IndexEntry, _ stored: inout [ChunkID: UInt64]
+    ) async throws(StoreError) {
+        let id = ChunkID(Octets32(row.key.span))
+        do throws(StoreError) {
+            let chunk = try lower("reading a chunk row", core: { () throws(CoreError) in
+                try ChunkRow(decoding: row.value)
+            })
+            stored[id] = chunk.referenceCount
+            for child in try await engine.children(of: id, at: chunk.placement) {
+                counts[child, default: 0] += 1
+            }
+        } catch {
+            try note(error, "chunk \(id): \(error.message)")
+        }
+    }
+
+    private mutating func checkSegments() async throws(StoreError) {
+        let engine = engine
+        let (problems, byteCount) = try await engine.pool.run { (_) throws(StoreError) in
+            try lower("reading segments", segments: { () throws(SegmentError) in
+                try engine.scanSegments()
+            })
+        }
+        report.checkedByteCount += byteCount
+        for problem in problems { report.add(problem) }
+    }
+
+    // MARK: -
+
+    private func page<R: Sendable>(
+        _ snapshot: any IndexSnapshot,
+        _ body: @escaping @Sendable (any IndexSnapshot) throws(IndexError) -> R
+    ) async throws(StoreError) -> R {
+        try await engine.read("verifying") { (_) throws(IndexError) in try body(snapshot) }
+    }
+
+    // Damage is a finding; anything else ends the verification.
+    private mutating func note(
+        _ error: StoreError, _ message: String, bucket: String? = nil, digest: Digest? = nil
+    ) throws(StoreError) {
+        switch error.code {
+        case .corrupted, .formatTooNew: report.add(message, bucket: bucket, digest: digest)
+        default: throw error
+        }
+    }
+}

@@ -1,0 +1,250 @@
+// Part of Cairn, a content-addressed blob store.
+internal import Cairn
+public import CairnCore
+
+/// A manifest of a repository.
+public struct ManifestDescription: Hashable, Sendable {
+    /// The digest of its bytes, by the algorithm that it was pushed with.
+    public var digest: Digest
+    /// Its media type.
+    public var mediaType: String
+    /// Its size.
+    public var byteCount: UInt64
+}
+
+/// What a push of a manifest did.
+public struct ManifestReceipt: Hashable, Sendable {
+    /// The digest of the manifest.
+    public var digest: Digest
+    /// The manifest that it says it belongs to, whether or not that one exists.
+    public var subject: Digest?
+    /// The tags that name it now.
+    public var tags: [Tag]
+}
+
+extension Repository {
+    /// Tags that one push may set.
+    public static let tagCountMax = 64
+    /// The largest manifest in bytes.
+    public static let manifestByteCountMax = ManifestDocument.byteCountMax
+
+    /// Stores a manifest and lets tags name it. Durable on return.
+    ///
+    /// The steps are: the manifest, its entry among its subject's referrers, the tags. A crash
+    /// between them leaves a manifest that nothing names yet; pushing again completes it.
+    /// A push and a deletion of the same manifest take turns.
+    ///
+    /// - Parameters:
+    ///   - bytes: the manifest, kept and returned as it is.
+    ///   - reference: the tag that shall name it, or the digest that it must have.
+    ///   - contentType: its media type; nil when only the manifest itself says it.
+    ///   - tags: further tags that shall name it.
+    /// - Throws: `manifestTooLarge`, `manifestInvalid`, `manifestBlobUnknown`, `digestInvalid`,
+    ///   `tagImmutable`.
+    public func putManifest(
+        _ bytes: [UInt8], as reference: ManifestReference, contentType: String?,
+        tags: [Tag] = []
+    ) async throws(RegistryError) -> ManifestReceipt {
+        let document = try ManifestDocument(bytes, contentType: contentType)
+        let digest = try Self.digest(of: bytes, named: reference)
+        var tags = tags
+        if case .tag(let tag) = reference { tags.insert(tag, at: 0) }
+        guard tags.count <= Self.tagCountMax else {
+            throw RegistryError(.tagInvalid, "A push sets at most \(Self.tagCountMax) tags.")
+        }
+        let references = try await references(of: document)
+        return try await locks.withLock(lockKey(digest)) { () throws(RegistryError) in
+            let body = try await store(bytes, digest, document, references)
+            if let subject = document.subject {
+                try await putReferrer(
+                    digest, body: body, document, subject: subject.digest,
+                    byteCount: bytes.count)
+            }
+            for tag in tags { try await put(tag, digest: digest, body: body) }
+            return ManifestReceipt(
+                digest: digest, subject: document.subject?.digest, tags: tags)
+        }
+    }
+
+    /// Describes a manifest.
+    ///
+    /// - Throws: `manifestUnknown`.
+    public func statManifest(
+        _ reference: ManifestReference
+    ) async throws(RegistryError) -> ManifestDescription {
+        let digest = try await resolve(reference)
+        do throws(StoreError) {
+            return Self.describe(try await bucket.headObject(Self.key(digest)), digest)
+        } catch {
+            throw RegistryError(store: error)
+        }
+    }
+
+    /// Reads a manifest, byte for byte as it was pushed.
+    ///
+    /// - Throws: `manifestUnknown`.
+    public func manifest(
+        _ reference: ManifestReference
+    ) async throws(RegistryError) -> (ManifestDescription, [UInt8]) {
+        let digest = try await resolve(reference)
+        do throws(StoreError) {
+            let (object, blob) = try await bucket.openObject(Self.key(digest))
+            let bytes = try await blob.readAll(upTo: Self.manifestByteCountMax)
+            return (Self.describe(object, digest), bytes)
+        } catch {
+            throw RegistryError(store: error)
+        }
+    }
+
+    /// Deletes a manifest, its tags and its entry among its subject's referrers.
+    ///
+    /// The names go first, so that a crash never leaves a tag without its manifest; deleting
+    /// again completes it. A tag that is moved to another manifest meanwhile stays.
+    ///
+    /// - Throws: `manifestUnknown`.
+    public func deleteManifest(_ digest: Digest) async throws(RegistryError) {
+        try await locks.withLock(lockKey(digest)) { () throws(RegistryError) in
+            let object: ObjectDescription
+            do throws(StoreError) {
+                object = try await bucket.headObject(Self.key(digest))
+            } catch {
+                throw RegistryError(store: error)
+            }
+            try await deleteTags(of: digest)
+            if let subject = object.metadata[MetadataName.subject] {
+                try await deleteObject(Self.referrerKey(subject: subject, digest))
+            }
+            try await deleteObject(Self.key(digest))
+        }
+    }
+
+    // MARK: -
+
+    /// On disk: never rename.
+    enum MetadataName {
+        static let digest = "digest"
+        static let subject = "subject"
+        static let artifactType = "artifact-type"
+    }
+
+    static func key(_ digest: Digest) -> String { "manifests/" + digest.description }
+
+    /// Deletes an object that may be gone already.
+    func deleteObject(_ key: String, ifMatch etag: ETag? = nil) async throws(RegistryError) {
+        do throws(StoreError) {
+            try await bucket.deleteObject(key, ifMatch: etag)
+        } catch {
+            guard error.code == .objectUnknown || error.code == .preconditionFailed else {
+                throw RegistryError(store: error)
+            }
+        }
+    }
+
+    private func lockKey(_ digest: Digest) -> String { id + "/" + digest.description }
+
+    private func resolve(_ reference: ManifestReference) async throws(RegistryError) -> Digest {
+        switch reference {
+        case .digest(let digest): return digest
+        case .tag(let tag): return try await digest(of: tag)
+        }
+    }
+
+    private static func describe(
+        _ object: ObjectDescription, _ digest: Digest
+    ) -> ManifestDescription {
+        ManifestDescription(
+            digest: digest, mediaType: object.contentType,
+            byteCount: object.byteCount)
+    }
+
+    private static func digest(
+        of bytes: [UInt8], named reference: ManifestReference
+    ) throws(RegistryError) -> Digest {
+        guard case .digest(let claimed) = reference else { return .sha256(of: bytes.span) }
+        let digest: Digest =
+            switch claimed.algorithm {
+            case .sha256: .sha256(of: bytes.span)
+            case .sha512: .sha512(of: bytes.span)
+            }
+        guard digest == claimed else {
+            throw RegistryError(.digestInvalid, "The manifest does not have the digest given.")
+        }
+        return digest
+    }
+
+    /// The blobs that the manifest keeps alive, each checked once, however often it is named.
+    private func references(
+        of document: ManifestDocument
+    ) async throws(RegistryError) -> [Digest] {
+        var references: [Digest] = []
+        var byteCounts: [Digest: UInt64] = [:]
+        for descriptor in document.blobs + document.children {
+            if let byteCount = byteCounts.updateValue(descriptor.byteCount, forKey: descriptor.digest)
+            {
+                guard byteCount == descriptor.byteCount else { throw Self.wrongSize }
+                continue
+            }
+            let isChild = document.mediaType.isIndex
+            if let body = try await check(descriptor, isChild: isChild) { references.append(body) }
+        }
+        return references
+    }
+
+    /// Checks that what a descriptor names is here; nil when it need not be.
+    private func check(
+        _ descriptor: Descriptor, isChild: Bool
+    ) async throws(RegistryError) -> Digest? {
+        do throws(StoreError) {
+            let (body, byteCount): (Digest, UInt64)
+            if isChild {
+                let object = try await bucket.headObject(Self.key(descriptor.digest))
+                (body, byteCount) = (object.digest, object.byteCount)
+            } else {
+                let blob = try await bucket.stat(descriptor.digest)
+                (body, byteCount) = (descriptor.digest, blob.byteCount)
+            }
+            guard byteCount == descriptor.byteCount else { throw StoreError(.invalidArgument, "") }
+            return body
+        } catch {
+            switch error.code {
+            case .invalidArgument: throw Self.wrongSize
+            case .blobUnknown, .objectUnknown:
+                let isElsewhere =
+                    descriptor.hasURLs
+                    && ManifestMediaType.isNonDistributable(descriptor.mediaType)
+                if isElsewhere, !isChild { return nil }
+                throw RegistryError(
+                    .manifestBlobUnknown,
+                    "The repository does not have \(descriptor.digest), which the manifest names.",
+                    cause: error)
+            default: throw RegistryError(store: error)
+            }
+        }
+    }
+
+    private static var wrongSize: RegistryError {
+        RegistryError(
+            .manifestInvalid, "A descriptor's 'size' is not the size of what its 'digest' names.")
+    }
+
+    /// Stores the manifest's object; the digest of its body is what other objects refer to.
+    private func store(
+        _ bytes: [UInt8], _ digest: Digest, _ document: ManifestDocument, _ references: [Digest]
+    ) async throws(RegistryError) -> Digest {
+        var metadata = [MetadataName.digest: digest.description]
+        if let subject = document.subject {
+            metadata[MetadataName.subject] = subject.digest.description
+        }
+        do throws(StoreError) {
+            let object = try await bucket.putObject(
+                Self.key(digest), bytes.span, contentType: document.mediaType.rawValue,
+                references: references, metadata: metadata)
+            return object.digest
+        } catch {
+            guard error.code == .blobUnknown else { throw RegistryError(store: error) }
+            throw RegistryError(
+                .manifestBlobUnknown, "A blob that the manifest names was deleted meanwhile.",
+                cause: error)
+        }
+    }
+}

@@ -1,0 +1,136 @@
+// Part of Cairn, a content-addressed blob store.
+internal import Cairn
+public import CairnCore
+
+/// One page of the manifests that name another one as their subject.
+public struct ReferrerPage: Hashable, Sendable {
+    /// An image index of their descriptors, as JSON.
+    public var document: [UInt8]
+    /// Where the next page starts; nil on the last page.
+    public var next: Digest?
+}
+
+extension Repository {
+    /// The media type of a page of referrers.
+    public static let referrersMediaType = ManifestMediaType.ociIndex.rawValue
+    /// A page's descriptors together: clients read an index of at most 4 MiB.
+    private static let referrersByteCountMax = 4 << 20
+    /// Metadata of an object is small; a longer artifact type is read from the descriptor.
+    private static let artifactTypeByteCountMax = 255
+
+    /// The manifests whose subject is `subject`, which need not exist.
+    ///
+    /// - Parameters:
+    ///   - artifactType: only those of this type; nil for all.
+    ///   - last: the last one already seen; nil starts at the beginning.
+    public func referrers(
+        of subject: Digest, artifactType: String? = nil, after last: Digest? = nil
+    ) async throws(RegistryError) -> ReferrerPage {
+        let prefix = Self.referrerPrefix(subject: subject.description)
+        var after = last.map { prefix + $0.description }
+        var collected = Collected()
+        while true {
+            let page: ObjectPage
+            do throws(StoreError) {
+                page = try await bucket.objects(
+                    prefix: prefix, after: after, limit: Registry.pageCountMax)
+            } catch {
+                throw RegistryError(store: error)
+            }
+            for object in page.objects where Self.mayBe(object, of: artifactType) {
+                guard let bytes = try await descriptor(object, of: artifactType) else { continue }
+                let isFull = collected.bytes.count + bytes.count > Self.referrersByteCountMax
+                if isFull, let next = collected.last { return collected.page(next: next) }
+                collected.append(bytes, try Digest(registry: object.key.dropFirst(prefix.count)))
+            }
+            guard page.isTruncated, let end = page.objects.last?.key else {
+                return collected.page(next: nil)
+            }
+            after = end
+        }
+    }
+
+    // MARK: -
+
+    /// The page being put together.
+    private struct Collected {
+        var bytes: [UInt8] = []
+        var last: Digest?
+
+        mutating func append(_ descriptor: [UInt8], _ digest: Digest) {
+            if last != nil { bytes.append(UInt8(ascii: ",")) }
+            bytes += descriptor
+            last = digest
+        }
+
+        func page(next: Digest?) -> ReferrerPage {
+            let head =
+                #"{"schemaVersion":2,"mediaType":"\#(Repository.referrersMediaType)","manifests":["#
+            return ReferrerPage(document: Array(head.utf8) + bytes + Array("]}".utf8), next: next)
+        }
+    }
+
+    static func referrerPrefix(subject: String) -> String { "referrers/" + subject + "/" }
+
+    static func referrerKey(subject: String, _ digest: Digest) -> String {
+        referrerPrefix(subject: subject) + digest.description
+    }
+
+    /// Lists a manifest among the referrers of its subject.
+    func putReferrer(
+        _ digest: Digest, body: Digest, _ document: ManifestDocument, subject: Digest,
+        byteCount: Int
+    ) async throws(RegistryError) {
+        var members: [String: JSONValue] = [
+            "mediaType": .string(document.mediaType.rawValue),
+            "digest": .string(digest.description), "size": .number(String(byteCount)),
+        ]
+        var metadata = [MetadataName.digest: digest.description]
+        if let artifactType = document.artifactType {
+            members["artifactType"] = .string(artifactType)
+            if artifactType.utf8.count <= Self.artifactTypeByteCountMax {
+                metadata[MetadataName.artifactType] = artifactType
+            }
+        }
+        if !document.annotations.isEmpty { members["annotations"] = .object(document.annotations) }
+        let bytes = JSONValue.object(members).encoded
+        do throws(StoreError) {
+            _ = try await bucket.putObject(
+                Self.referrerKey(subject: subject.description, digest), bytes.span,
+                contentType: "application/vnd.oci.descriptor.v1+json", references: [body],
+                metadata: metadata)
+        } catch {
+            throw RegistryError(store: error)
+        }
+    }
+
+    /// Whether the descriptor is worth reading.
+    private static func mayBe(_ object: ObjectDescription, of artifactType: String?) -> Bool {
+        guard let artifactType else { return true }
+        return object.metadata[MetadataName.artifactType].map { $0 == artifactType }
+            ?? (artifactType.utf8.count > artifactTypeByteCountMax)
+    }
+
+    /// A referrer's descriptor; nil when it is of another type or was deleted meanwhile.
+    private func descriptor(
+        _ object: ObjectDescription, of artifactType: String?
+    ) async throws(RegistryError) -> [UInt8]? {
+        let bytes: [UInt8]
+        do throws(StoreError) {
+            let (_, blob) = try await bucket.openObject(object.key)
+            // A descriptor repeats the annotations of a manifest, each byte of which takes up to
+            // six when it is escaped.
+            bytes = try await blob.readAll(upTo: 6 * Self.manifestByteCountMax)
+        } catch {
+            guard error.code == .objectUnknown || error.code == .blobUnknown else {
+                throw RegistryError(store: error)
+            }
+            return nil
+        }
+        guard let artifactType, object.metadata[MetadataName.artifactType] == nil else {
+            return bytes
+        }
+        guard case .object(let members)? = try? JSONParser.parse(bytes) else { return nil }
+        return members["artifactType"]?.string == artifactType ? bytes : nil
+    }
+}

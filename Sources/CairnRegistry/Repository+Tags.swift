@@ -1,0 +1,115 @@
+// Part of Cairn, a content-addressed blob store.
+internal import Cairn
+internal import CairnCore
+
+extension Repository {
+    /// The tags of the repository in order of their bytes.
+    ///
+    /// - Parameters:
+    ///   - last: the last tag already seen, which need not exist; nil starts at the beginning.
+    ///   - limit: 0 to ``Registry/pageCountMax``.
+    public func tags(after last: String?, limit: Int) async throws(RegistryError) -> NamePage {
+        guard limit > 0 else { return NamePage(names: [], isTruncated: false) }
+        do throws(StoreError) {
+            let page = try await bucket.objects(
+                prefix: Self.tagPrefix, after: last.map { Self.tagPrefix + $0 },
+                limit: min(limit, Registry.pageCountMax))
+            return NamePage(
+                names: page.objects.map { String($0.key.dropFirst(Self.tagPrefix.count)) },
+                isTruncated: page.isTruncated)
+        } catch {
+            throw RegistryError(store: error)
+        }
+    }
+
+    /// Deletes a tag; the manifest that it names stays.
+    ///
+    /// - Throws: `manifestUnknown`.
+    public func deleteTag(_ tag: Tag) async throws(RegistryError) {
+        do throws(StoreError) { try await bucket.deleteObject(Self.key(tag)) } catch {
+            throw RegistryError(store: error)
+        }
+    }
+
+    // MARK: -
+
+    static let tagPrefix = "tags/"
+    /// How often a tag is read and written again when others write it too.
+    private static let tagAttemptCountMax = 16
+
+    static func key(_ tag: Tag) -> String { tagPrefix + tag.description }
+
+    /// The digest of the manifest that a tag names.
+    func digest(of tag: Tag) async throws(RegistryError) -> Digest {
+        guard let object = try await head(tag) else {
+            throw RegistryError(.manifestUnknown, "The repository has no such tag.")
+        }
+        guard let text = object.metadata[MetadataName.digest] else {
+            throw RegistryError(.unavailable, "The tag does not name a manifest.")
+        }
+        return try Digest(registry: text)
+    }
+
+    /// Lets a tag name a manifest.
+    ///
+    /// A tag that names it already costs no write. Otherwise the write is conditional on what was
+    /// read, so that of two pushes to an immutable tag exactly one succeeds.
+    func put(_ tag: Tag, digest: Digest, body: Digest) async throws(RegistryError) {
+        for _ in 0..<Self.tagAttemptCountMax {
+            let old = try await head(tag)
+            if let old {
+                if old.metadata[MetadataName.digest] == digest.description { return }
+                guard !configuration.tagsAreImmutable else {
+                    throw RegistryError(
+                        .tagImmutable, "The tag exists and names another manifest.")
+                }
+            }
+            let condition = old.map { WriteCondition.ifMatch($0.etag) } ?? .ifNoneMatch
+            if try await write(tag, digest: digest, body: body, if: condition) { return }
+        }
+        throw RegistryError(.unavailable, "Too many pushes set the same tag at once.")
+    }
+
+    private func head(_ tag: Tag) async throws(RegistryError) -> ObjectDescription? {
+        do throws(StoreError) { return try await bucket.headObject(Self.key(tag)) } catch {
+            guard error.code == .objectUnknown else { throw RegistryError(store: error) }
+            return nil
+        }
+    }
+
+    /// - Returns: false when someone else wrote the tag meanwhile.
+    private func write(
+        _ tag: Tag, digest: Digest, body: Digest, if condition: WriteCondition
+    ) async throws(RegistryError) -> Bool {
+        let text = Array(digest.description.utf8)
+        do throws(StoreError) {
+            _ = try await bucket.putObject(
+                Self.key(tag), text.span, contentType: "text/plain", references: [body],
+                metadata: [MetadataName.digest: digest.description], if: condition)
+            return true
+        } catch {
+            guard error.code == .preconditionFailed else { throw RegistryError(store: error) }
+            return false
+        }
+    }
+
+    /// Deletes the tags that name a manifest, but none that was moved meanwhile.
+    func deleteTags(of digest: Digest) async throws(RegistryError) {
+        var last: String?
+        while true {
+            let page: ObjectPage
+            do throws(StoreError) {
+                page = try await bucket.objects(
+                    prefix: Self.tagPrefix, after: last, limit: Registry.pageCountMax)
+            } catch {
+                throw RegistryError(store: error)
+            }
+            for object in page.objects
+            where object.metadata[MetadataName.digest] == digest.description {
+                try await deleteObject(object.key, ifMatch: object.etag)
+            }
+            guard page.isTruncated, let end = page.objects.last?.key else { return }
+            last = end
+        }
+    }
+}

@@ -1,0 +1,126 @@
+// Part of Cairn, a content-addressed blob store.
+public import CairnCore
+
+/// What an administrator can do with a store, wherever the store is open.
+///
+/// Two implementations exist: ``LocalAccess`` over a store that this process has opened, and
+/// ``AdminClient`` over the socket of the server that has it open. A command written against
+/// this protocol does not know which one it got.
+///
+/// Every call names buckets of the default account. Calls may run concurrently.
+public protocol AdminAccess: Sendable {
+    /// Describes the process that has the store open.
+    func information() async throws(AdminError) -> ServerInfo
+
+    /// Lists buckets in the order of their names.
+    ///
+    /// - Parameters:
+    ///   - after: the name of the last bucket already seen; nil starts at the beginning.
+    ///   - limit: 1 to 1000 buckets. Fewer than `limit` answers mean the end.
+    func buckets(after: String?, limit: Int) async throws(AdminError) -> [BucketInfo]
+
+    /// Creates an empty bucket. Durable on return.
+    ///
+    /// - Throws: `bucketExists`, `nameInvalid`.
+    func createBucket(_ name: String) async throws(AdminError) -> BucketInfo
+
+    /// Describes one bucket.
+    ///
+    /// - Throws: `bucketUnknown`.
+    func bucket(_ name: String) async throws(AdminError) -> BucketInfo
+
+    /// Deletes an empty bucket. Durable on return.
+    ///
+    /// - Throws: `bucketUnknown`, `bucketNotEmpty`.
+    func deleteBucket(_ name: String) async throws(AdminError)
+
+    /// Lists the blobs of a bucket in an order that is stable but means nothing.
+    ///
+    /// - Parameters:
+    ///   - after: ``BlobListing/next`` of the page before; nil starts at the beginning.
+    ///   - limit: 1 to 1000 blobs.
+    func blobs(
+        in bucket: String, after: String?, limit: Int
+    ) async throws(AdminError) -> BlobListing
+
+    /// Describes one blob.
+    ///
+    /// - Throws: `bucketUnknown`, `blobUnknown`.
+    func stat(_ digest: Digest, in bucket: String) async throws(AdminError) -> BlobInfo
+
+    /// Deletes a blob from one bucket. Durable on return.
+    ///
+    /// - Throws: `bucketUnknown`, `blobUnknown`, `blobReferenced` (an object still names it).
+    func deleteBlob(_ digest: Digest, in bucket: String) async throws(AdminError)
+
+    /// Makes a blob of one bucket a blob of another, without copying its bytes. Durable on return.
+    ///
+    /// - Throws: `bucketUnknown`, `blobUnknown`.
+    func mountBlob(
+        _ digest: Digest, from source: String, into bucket: String
+    ) async throws(AdminError) -> BlobInfo
+
+    /// Stores one blob. Durable on return; after an error nothing is kept.
+    ///
+    /// - Parameters:
+    ///   - expecting: the digest that the bytes must have; nil accepts any bytes.
+    ///   - expectedByteCount: the number of bytes to come when it is known, a hint.
+    ///   - source: called for one buffer after the other until it answers 0.
+    /// - Throws: `digestMismatch`, `bucketUnknown`, `sourceFailed` (its cause is what `source` threw).
+    func put(
+        into bucket: String, expecting: Digest?, expectedByteCount: UInt64?,
+        from source: @escaping AdminByteSource
+    ) async throws(AdminError) -> BlobInfo
+
+    /// Reads a blob or a part of it, in order.
+    ///
+    /// - Parameters:
+    ///   - range: the bytes wanted, clamped to the end of the blob; nil is the whole blob.
+    ///   - sink: called with one buffer after the other; reading waits for it to return.
+    /// - Returns: the description of the whole blob.
+    /// - Throws: `blobUnknown`, `rangeInvalid` (starts past the end), `corrupted`,
+    ///   `sinkFailed` (its cause is what `sink` threw).
+    func get(
+        _ digest: Digest, in bucket: String, range: Range<UInt64>?,
+        into sink: @escaping AdminByteSink
+    ) async throws(AdminError) -> BlobInfo
+
+    /// Lists the open upload sessions of a bucket in the order of their ids.
+    ///
+    /// - Parameters:
+    ///   - after: the id of the last session already seen; nil starts at the beginning.
+    ///   - limit: 1 to 1000 sessions. Fewer than `limit` answers mean the end.
+    /// - Throws: `bucketUnknown`, `uploadUnknown` (`after` is not an id).
+    func uploads(
+        in bucket: String, after: String?, limit: Int
+    ) async throws(AdminError) -> [UploadInfo]
+
+    /// Ends an upload session and frees its bytes. Durable on return.
+    ///
+    /// - Throws: `bucketUnknown`, `uploadUnknown`, `uploadBusy` (bytes are arriving).
+    func cancelUpload(_ id: String, in bucket: String) async throws(AdminError)
+
+    /// Figures about the whole store.
+    func statistics() async throws(AdminError) -> StatisticsInfo
+
+    /// Verifies the store while it is in use.
+    ///
+    /// - Parameters:
+    ///   - depth: the structure only, or every stored byte too.
+    ///   - progress: called now and then, never concurrently.
+    func verify(
+        _ depth: VerifyDepthInfo, progress: @escaping @Sendable (VerifyProgressInfo) -> Void
+    ) async throws(AdminError) -> VerifyInfo
+
+    /// Ends the access: closes the store that ``LocalAccess`` owns, or the connections of
+    /// ``AdminClient``. Call it once, last.
+    func close() async throws(AdminError)
+}
+
+/// Fills the start of `buffer` and answers how many bytes it wrote; 0 is the end.
+///
+/// `buffer.count` is the most that is wanted and is never 0. The count must not change.
+public typealias AdminByteSource = @Sendable (_ buffer: inout [UInt8]) async throws -> Int
+
+/// Takes one buffer of a blob's bytes, in order. A buffer holds 1 byte to 1 MiB.
+public typealias AdminByteSink = @Sendable (_ buffer: [UInt8]) async throws -> Void

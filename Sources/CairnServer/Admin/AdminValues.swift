@@ -1,0 +1,171 @@
+// Part of Cairn, a content-addressed blob store.
+
+// The values of the admin interface, which travel as JSON between a server and its clients and
+// which commands print as JSON too: digests and times are text, so that the two never differ.
+// Adding a field is compatible; renaming or removing one is not.
+
+/// The process that has a store open.
+public struct ServerInfo: Codable, Hashable, Sendable {
+    /// Cairn's version, such as `0.1.0`.
+    public var version: String
+    /// The id of the process that has the store open.
+    public var processID: Int32
+    /// The store's id, a UUID.
+    public var storeID: String
+    /// Whether the answer came from a server rather than from this process.
+    public var isServer: Bool
+
+    /// Makes a description from its parts.
+    public init(version: String, processID: Int32, storeID: String, isServer: Bool) {
+        self.version = version
+        self.processID = processID
+        self.storeID = storeID
+        self.isServer = isServer
+    }
+}
+
+/// One bucket.
+public struct BucketInfo: Codable, Hashable, Sendable {
+    /// The bucket's name, unique in its account.
+    public var name: String
+    /// The bucket's id, a UUID that is never used again.
+    public var id: String
+    /// When the bucket was created, RFC 3339.
+    public var createdAt: String
+    /// How many blobs the bucket holds.
+    public var blobCount: UInt64
+    /// The sum of their sizes.
+    public var logicalByteCount: UInt64
+    /// How many objects the bucket holds.
+    public var objectCount: UInt64
+
+    /// Makes a description from its parts.
+    public init(
+        name: String, id: String, createdAt: String, blobCount: UInt64, logicalByteCount: UInt64,
+        objectCount: UInt64
+    ) {
+        self.name = name
+        self.id = id
+        self.createdAt = createdAt
+        self.blobCount = blobCount
+        self.logicalByteCount = logicalByteCount
+        self.objectCount = objectCount
+    }
+}
+
+/// One blob of a bucket.
+public struct BlobInfo: Codable, Hashable, Sendable {
+    /// The blob's digest, such as `sha256:...`.
+    public var digest: String
+    /// The blob's size.
+    public var byteCount: UInt64
+    /// When the blob came into the bucket, RFC 3339.
+    public var createdAt: String
+
+    /// Makes a description from its parts.
+    public init(digest: String, byteCount: UInt64, createdAt: String) {
+        self.digest = digest
+        self.byteCount = byteCount
+        self.createdAt = createdAt
+    }
+}
+
+/// One page of a bucket's blobs.
+public struct BlobListing: Codable, Hashable, Sendable {
+    /// The blobs of this page.
+    public var blobs: [BlobInfo]
+    /// Where the next page starts; nil on the last page.
+    public var next: String?
+
+    /// Makes a page from its parts.
+    public init(blobs: [BlobInfo], next: String?) {
+        self.blobs = blobs
+        self.next = next
+    }
+}
+
+/// Figures about a whole store.
+public struct StatisticsInfo: Codable, Hashable, Sendable {
+    /// How many accounts exist.
+    public var accountCount: UInt64
+    /// How many buckets exist, in all accounts.
+    public var bucketCount: UInt64
+    /// How many blobs exist, counted once per bucket that holds them.
+    public var blobCount: UInt64
+    /// The sum of their sizes.
+    public var logicalByteCount: UInt64
+    /// The bytes that segments and the index take on disk.
+    public var storedByteCount: UInt64
+    /// How many distinct chunks are stored.
+    public var chunkCount: UInt64
+    /// How many segment files exist.
+    public var segmentCount: UInt64
+    /// The bytes that the index takes on disk, roughly; a part of ``storedByteCount``.
+    public var indexByteCount: UInt64
+    /// How many upload sessions are open.
+    public var openUploadCount: UInt64
+
+    /// Makes figures from their parts.
+    public init(
+        accountCount: UInt64, bucketCount: UInt64, blobCount: UInt64, logicalByteCount: UInt64,
+        storedByteCount: UInt64, chunkCount: UInt64, segmentCount: UInt64, indexByteCount: UInt64,
+        openUploadCount: UInt64
+    ) {
+        self.accountCount = accountCount
+        self.bucketCount = bucketCount
+        self.blobCount = blobCount
+        self.logicalByteCount = logicalByteCount
+        self.storedByteCount = storedByteCount
+        self.chunkCount = chunkCount
+        self.segmentCount = segmentCount
+        self.indexByteCount = indexByteCount
+        self.openUploadCount = openUploadCount
+    }
+}
+
+/// How much a verification reads.
+public enum VerifyDepthInfo: String, Codable, Hashable, Sendable, CaseIterable {
+    /// References, counts and locations; no stored byte is read.
+    case structure
+    /// Every stored byte and every digest too.
+    case full
+}
+
+/// How far a verification has come.
+public struct VerifyProgressInfo: Codable, Hashable, Sendable {
+    /// How many blobs have been checked.
+    public var checkedBlobCount: UInt64
+    /// How many blobs there are to check; nil when that is not known.
+    public var totalBlobCount: UInt64?
+    /// How many bytes have been read and checked.
+    public var checkedByteCount: UInt64
+
+    /// Makes a progress report from its parts.
+    public init(checkedBlobCount: UInt64, totalBlobCount: UInt64?, checkedByteCount: UInt64) {
+        self.checkedBlobCount = checkedBlobCount
+        self.totalBlobCount = totalBlobCount
+        self.checkedByteCount = checkedByteCount
+    }
+}
+
+/// What a verification found.
+public struct VerifyInfo: Codable, Hashable, Sendable {
+    /// Whether nothing is wrong.
+    public var isSound: Bool
+    /// How many blobs were checked.
+    public var checkedBlobCount: UInt64
+    /// How many bytes were read and checked.
+    public var checkedByteCount: UInt64
+    /// One sentence per finding; empty when the store is sound.
+    public var problems: [String]
+
+    /// Makes a report from its parts.
+    public init(
+        isSound: Bool, checkedBlobCount: UInt64, checkedByteCount: UInt64, problems: [String]
+    ) {
+        self.isSound = isSound
+        self.checkedBlobCount = checkedBlobCount
+        self.checkedByteCount = checkedByteCount
+        self.problems = problems
+    }
+}

@@ -1,0 +1,36 @@
+// Part of Cairn, a content-addressed blob store.
+internal import Hummingbird
+internal import Logging
+internal import NIOCore
+internal import Synchronization
+
+/// What belongs to one request beside its bytes.
+struct ServerContext: InitializableFromSource, RequestContextSource {
+    let channel: any Channel
+    let logger: Logger
+    /// Whether the request's body has been read to its end.
+    let isBodyRead = Shared(false)
+
+    init(source: ApplicationRequestContextSource) {
+        channel = source.channel
+        logger = source.logger
+    }
+
+    /// An unread body up to this size is read and dropped, so that the connection stays usable.
+    private static let drainedByteCountMax: UInt64 = 64 * 1024
+    /// How long a client that is still sending has to see the answer: closing at once would
+    /// reset the connection, and the answer with it.
+    private static let lingerTime = TimeAmount.seconds(2)
+
+    /// Ends the connection after a refusal, when more of the body would come than is worth it.
+    func endIfUnread(_ request: Request, _ response: inout Response) {
+        let isChunked = request.headers[.transferEncoding] != nil
+        let announced = request.headers[.contentLength].flatMap { ByteRange.decimal($0) } ?? 0
+        guard isChunked || announced > Self.drainedByteCountMax,
+            !isBodyRead.value.withLock({ $0 })
+        else { return }
+        response.headers[.connection] = "close"
+        let channel = channel
+        channel.eventLoop.scheduleTask(in: Self.lingerTime) { channel.close(promise: nil) }
+    }
+}

@@ -1,0 +1,76 @@
+// Part of Cairn, a content-addressed blob store.
+internal import Cairn
+internal import CairnCore
+internal import CairnRegistry
+internal import HTTPTypes
+internal import Hummingbird
+internal import NIOCore
+
+// OCI distribution-spec, "Pulling blobs", "Checking if content exists", "Deleting blobs".
+extension RegistryCall {
+    func blob(_ name: RepositoryName, _ digest: Digest) async throws -> Response {
+        switch request.method {
+        case .get: return try await getBlob(try await registry.repository(name), digest)
+        case .head: return try await headBlob(try await registry.repository(name), digest)
+        case .delete:
+            try await registry.repository(name).deleteBlob(digest)
+            return Response(status: .accepted, headers: [.contentLength: "0"])
+        default: throw Failure.methodNotAllowed("GET, HEAD, DELETE")
+        }
+    }
+
+    // MARK: -
+
+    private func headers(_ digest: Digest) -> HTTPFields {
+        [
+            .contentType: "application/octet-stream", .acceptRanges: "bytes",
+            .eTag: "\"\(digest)\"", RegistryField.contentDigest: digest.description,
+            // A digest never names other bytes.
+            .cacheControl: "private, max-age=31536000, immutable",
+        ]
+    }
+
+    private func headBlob(_ repository: Repository, _ digest: Digest) async throws -> Response {
+        let blob = try await repository.stat(digest)
+        var headers = headers(digest)
+        headers[.contentLength] = String(blob.byteCount)
+        return Response(status: .ok, headers: headers)
+    }
+
+    private func getBlob(_ repository: Repository, _ digest: Digest) async throws -> Response {
+        let blob = try await repository.openBlob(digest)
+        let byteCount = blob.description.byteCount
+        var headers = headers(digest)
+        if request.headers[.ifNoneMatch] == headers[.eTag] {
+            return Response(status: .notModified, headers: headers)
+        }
+        // A range of another representation is of no use (RFC 9110 13.1.5).
+        let isSame = request.headers[.ifRange].map { $0 == headers[.eTag] } ?? true
+        switch ByteRange(isSame ? request.headers[.range] : nil, byteCount: byteCount) {
+        case .whole:
+            return Response(
+                status: .ok, headers: headers, body: Self.stream(blob, 0..<byteCount))
+        case .part(let range):
+            headers[.contentRange] = "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(byteCount)"
+            return Response(
+                status: .partialContent, headers: headers, body: Self.stream(blob, range))
+        case .unsatisfiable:
+            throw Failure(
+                .rangeNotSatisfiable, "RANGE_INVALID", "The range is not within the blob.",
+                headers: [.contentRange: "bytes */\(byteCount)"])
+        }
+    }
+
+    /// Reads as fast as the client takes: a write waits until the one before has left.
+    ///
+    /// A blob that turns out to be damaged ends the connection before the announced length, so
+    /// that no client takes what it got for the whole.
+    private static func stream(_ blob: Blob, _ range: Range<UInt64>) -> ResponseBody {
+        ResponseBody(contentLength: Int(range.count)) { writer in
+            for try await bytes in blob.bytes(in: range) {
+                try await writer.write(ByteBuffer(bytes: bytes))
+            }
+            try await writer.finish(nil)
+        }
+    }
+}

@@ -1,0 +1,100 @@
+// Part of Cairn, a content-addressed blob store.
+public import Cairn
+internal import CairnRegistry
+internal import Glibc
+internal import Hummingbird
+internal import HummingbirdCore
+public import Logging
+internal import NIOCore
+internal import ServiceLifecycle
+internal import UnixSignals
+
+/// Serves a store as an image registry, and to administrators through a socket.
+public struct RegistryServer: Sendable {
+    private let store: Store
+    private let configuration: ServerConfiguration
+    private let logger: Logger
+
+    /// Makes a server; ``run(onReady:)`` starts it.
+    public init(_ store: Store, configuration: ServerConfiguration, logger: Logger) {
+        self.store = store
+        self.configuration = configuration
+        self.logger = logger
+    }
+
+    /// Serves until the process is told to stop (SIGTERM, SIGINT) or the task is cancelled.
+    ///
+    /// Requests under way finish, then upload sessions are suspended, so that clients go on with
+    /// them after a restart. The store stays open.
+    ///
+    /// - Parameter onReady: called once with the TCP port when connections are accepted.
+    /// - Throws: what the listener throws, for example when the port is taken.
+    public func run(onReady: @escaping @Sendable (Int) -> Void) async throws {
+        let uploads = UploadTable(openCountMax: configuration.openUploadCountMax)
+        var services: [any Service] = [registryService(uploads, onReady)]
+        if let path = configuration.adminSocketPath {
+            Self.removeSocket(path)
+            services.append(adminService(path))
+        }
+        let group = ServiceGroup(
+            configuration: .init(
+                services: services, gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: quiet))
+        do {
+            try await group.run()
+        } catch {
+            await end(uploads)
+            throw error
+        }
+        await end(uploads)
+    }
+
+    // MARK: -
+
+    private func registryService(
+        _ uploads: UploadTable, _ onReady: @escaping @Sendable (Int) -> Void
+    ) -> any Service {
+        let registry = Registry(
+            account: store.defaultAccount, configuration: configuration.registry)
+        return Application(
+            responder: RegistryResponder(
+                registry: registry, uploads: uploads,
+                blobByteCountMax: configuration.blobByteCountMax, pace: BodyPace()),
+            server: .http1(configuration: .init(additionalChannelHandlers: [ProtocolGuard()])),
+            configuration: .init(
+                address: .hostname(configuration.host, port: configuration.port)),
+            onServerRunning: { channel in onReady(channel.localAddress?.port ?? 0) },
+            logger: quiet)
+    }
+
+    private func adminService(_ path: String) -> any Service {
+        Application(
+            responder: AdminResponder(store),
+            server: .http1(),
+            configuration: .init(address: .unixDomainSocket(path: path)),
+            onServerRunning: { [logger] _ in
+                // The directory keeps others out already; the socket says so too.
+                if unsafe chmod(path, 0o600) != 0 {
+                    logger.warning("the admin socket kept the mode that it was made with")
+                }
+            },
+            logger: quiet)
+    }
+
+    // The libraries below tell at `info` what the one line of `onReady` says.
+    private var quiet: Logger {
+        var logger = logger
+        logger.logLevel = max(logger.logLevel, .notice)
+        return logger
+    }
+
+    private func end(_ uploads: UploadTable) async {
+        await uploads.close()
+        if let path = configuration.adminSocketPath { Self.removeSocket(path) }
+    }
+
+    // A server that was killed leaves its socket behind; the store's lock tells that it is gone.
+    private static func removeSocket(_ path: String) {
+        _ = unsafe unlink(path)
+    }
+}

@@ -1,0 +1,22 @@
+// Part of Cairn, a content-addressed blob store.
+public import CairnRegistry
+
+/// How a registry server runs.
+public struct ServerConfiguration: Hashable, Sendable {
+    /// The address to listen at; loopback, unless something in front of the server decides who
+    /// may come in.
+    public var host = "127.0.0.1"
+    /// The TCP port; 0 takes any free one.
+    public var port = 5000
+    /// Where the socket for administration is made, mode 0600; nil makes none.
+    public var adminSocketPath: String?
+    /// How the registry behaves.
+    public var registry = RegistryConfiguration()
+    /// The largest blob in bytes that a client may upload: 1 TiB.
+    public var blobByteCountMax: UInt64 = 1 << 40
+    /// The upload sessions that stay open between requests, of about 5 MiB each.
+    public var openUploadCountMax = 256
+
+    /// The defaults.
+    public init() {}
+}

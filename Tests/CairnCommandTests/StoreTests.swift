@@ -1,0 +1,96 @@
+// Part of Cairn, a content-addressed blob store.
+import Foundation
+import Testing
+
+@Suite struct `Stores on the command line` {
+    @Test(arguments: [[], ["--quick"]])
+    func `a store in order verifies`(_ depth: [String]) async throws {
+        let tool = try await CairnTool.withBucket()
+        _ = try await putNoise(tool, 100)
+        _ = try await putNoise(tool, 3 << 20)
+        let verify = try await tool.run(["verify"] + depth)
+        #expect(verify.exitCode == 0)
+        #expect(verify.text.hasPrefix("Sound: 2 blobs"))
+    }
+
+    @Test func `a damaged store does not verify and the problem is named`() async throws {
+        let tool = try await CairnTool.withBucket()
+        let digest = try await putNoise(tool, 3 << 20)
+        try damage(tool.store)
+        let verify = try await tool.run("verify")
+        #expect(verify.exitCode == 5)
+        #expect(!verify.lines.isEmpty)
+        #expect(verify.text.contains(digest))
+        let report = try object(try await tool.run("verify", "--json").text)
+        #expect(report["isSound"] as? Bool == false)
+        #expect((report["problems"] as? [String])?.isEmpty == false)
+    }
+
+    @Test func `a store held by another process is busy and the process is named`() async throws {
+        let tool = try await CairnTool.withBucket()
+        // Holds the store open until its input ends.
+        let holder = try BackgroundProcess(tool, ["put", "app/web", "-"])
+        // More than a pipe holds: when it is written, the holder reads, so the store is open.
+        try await holder.write(noise(2 << 20))
+        let outcome = try await tool.run("stats")
+        #expect(outcome.exitCode == 6)
+        let number = try #require(try processes(naming: tool.store).first)
+        #expect(outcome.error.contains("\(number)"))
+        #expect(outcome.error.contains("Wait for that process or stop it"))
+        try holder.endInput()
+        #expect(await holder.end() == 0)
+        #expect(try await tool.run("stats").exitCode == 0)
+    }
+
+    @Test func `a store with a passphrase opens with it and not without`() async throws {
+        let tool = try CairnTool()
+        let right = try tool.file("right", Array("correct horse\n".utf8))
+        let wrong = try tool.file("wrong", Array("battery staple\n".utf8))
+        let empty = try tool.file("empty", [])
+        func code(
+            _ arguments: String..., environment: [String: String] = [:]
+        ) async throws -> Int32 {
+            try await tool.run(arguments, environment: environment).exitCode
+        }
+        #expect(try await code("init", "--passphrase-file", right) == 0)
+        #expect(try await code("stats", "--passphrase-file", right) == 0)
+        #expect(try await code("stats", environment: ["CAIRN_PASSPHRASE_FILE": right]) == 0)
+        #expect(try await code("stats", "--passphrase-file", wrong) == 9)
+        #expect(try await code("stats", "--passphrase-file", empty) == 9)
+        #expect(try await code("stats", "--passphrase-file", tool.path("absent")) == 8)
+        #expect(try await code("stats") == 9)
+        #expect(try await code("stats", "--passphrase-file", right, "--key-file", wrong) == 64)
+        let asked = try await tool.run(
+            "stats", "--passphrase-file", "-", input: Array("correct horse\nmore".utf8))
+        #expect(asked.exitCode == 0)
+    }
+
+    @Test func `a key file may be kept outside the store`() async throws {
+        let tool = try CairnTool()
+        let key = tool.path("key")
+        _ = try await tool.succeed("init", "--key-file", key)
+        let attributes = try FileManager.default.attributesOfItem(atPath: key)
+        #expect(attributes[.posixPermissions] as? Int == 0o600)
+        #expect(!FileManager.default.fileExists(atPath: tool.store + "/keyring.key"))
+        #expect(try await tool.run("stats", "--key-file", key).exitCode == 0)
+        #expect(try await tool.run("stats").exitCode == 9)
+        // A second store may share the key; making it does not touch the file.
+        let before = try read(key)
+        _ = try await tool.succeed("init", "--key-file", key, "--store", tool.path("second"))
+        #expect(try read(key) == before)
+    }
+
+    @Test func `a store whose parent is missing is not created`() async throws {
+        let tool = try CairnTool()
+        #expect(try await tool.run("init", "--store", tool.path("no/store")).exitCode == 8)
+    }
+
+    @Test func `a key file is made for its owner alone`() async throws {
+        let tool = try CairnTool()
+        let created = try await tool.succeed("init")
+        #expect(created.text.contains("keep a copy"))
+        let attributes = try FileManager.default.attributesOfItem(
+            atPath: tool.store + "/keyring.key")
+        #expect(attributes[.posixPermissions] as? Int == 0o600)
+    }
+}

@@ -1,0 +1,1 @@
+// Part of Cairn, a content-addressed blob store.

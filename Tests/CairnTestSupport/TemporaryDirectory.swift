@@ -1,0 +1,23 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import Foundation
+
+/// A directory of one test's own, removed with everything in it when the object goes.
+public final class TemporaryDirectory: Sendable {
+    /// Its absolute path.
+    public let path: String
+
+    /// Creates a directory that nobody else has.
+    public init() throws {
+        let name = "cairn-test-" + UUID().uuidString.lowercased()
+        path = FileManager.default.temporaryDirectory.appendingPathComponent(name).path
+        try FileManager.default.createDirectory(
+            atPath: path, withIntermediateDirectories: false,
+            attributes: [.posixPermissions: 0o700])
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    /// The path of something inside.
+    public func path(_ name: String) -> String { path + "/" + name }
+}

@@ -1,0 +1,90 @@
+// Part of Cairn, a content-addressed blob store.
+
+import Cairn
+import CairnCore
+import CairnIndex
+import CairnSegments
+import CairnTestSupport
+import CairnTesting
+import Synchronization
+import Testing
+
+/// A store on a simulated disk and an index in memory.
+struct SimulatedStore {
+    var disk = SimulatedDisk()
+    var index: InMemoryIndex
+    var clock = ManualClock()
+    var configuration = StoreConfiguration()
+
+    init() {
+        index = InMemoryIndex(tables: [])
+        configuration.workerCount = 2
+        configuration.checkpointByteCount = 1 << 20
+    }
+
+    mutating func open(seed: UInt64 = 1) async throws -> Store {
+        var segments = SegmentConfiguration()
+        segments.segmentByteCount = 16 << 20
+        let index = IndexSlot(self.index)
+        let seams = StoreSeams(
+            disk: disk,
+            openIndex: { (tables) throws(IndexError) in try index.open(tables) },
+            clock: clock, random: SeededRandom(seed: seed), segments: segments)
+        let store = try await Store.open(
+            seams, unlock: .keyFile(path: nil), configuration: configuration)
+        self.index = index.current
+        return store
+    }
+
+    /// What is left after a power cut now: at least everything that was acknowledged.
+    func afterPowerCut(seed: UInt64) -> SimulatedStore {
+        var copy = self
+        // The index first: its synced rows never refer to segments that were synced later.
+        copy.index = index.crash(seed: seed)
+        copy.disk = disk.crash(seed: seed)
+        return copy
+    }
+}
+
+private final class IndexSlot: Sendable {
+    private let slot: Mutex<InMemoryIndex>
+
+    init(_ index: InMemoryIndex) { slot = Mutex(index) }
+
+    var current: InMemoryIndex { slot.withLock { $0 } }
+
+    func open(_ tables: [IndexTable]) throws(IndexError) -> any Index {
+        let reopened = try current.reopened(tables: tables)
+        slot.withLock { $0 = reopened }
+        return reopened
+    }
+}
+
+extension Bucket {
+    func contents(_ digest: Digest) async throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        for try await buffer in try await openBlob(digest).bytes() { bytes += buffer }
+        return bytes
+    }
+
+    @discardableResult
+    func put(_ bytes: [UInt8]) async throws -> BlobDescription {
+        try await putBlob(bytes.span)
+    }
+}
+
+/// The code of the error that `body` throws; nil when it throws none.
+func code(of body: () async throws -> Void) async -> StoreError.Code? {
+    do {
+        try await body()
+        return nil
+    } catch {
+        return (error as? StoreError)?.code
+    }
+}
+
+func check(_ store: Store) async throws {
+    let report = try await store.verify(.full)
+    #expect(report.problems.map(\.description) == [])
+    #expect(report.isSound)
+}

@@ -1,0 +1,183 @@
+// Part of Cairn, a content-addressed blob store.
+
+import Cairn
+import CairnCore
+import CairnTestSupport
+import Testing
+
+@Suite struct UploadTests {
+    static let bytes = TestData.compressible(5_500_000, seed: 20)
+    static let digest = Digest.sha256(of: bytes.span)
+
+    @Test(arguments: [1, 17, 16 << 10, 1_000_003, 1 << 20, 2_500_000])
+    func `a suspended session goes on after a restart`(first: Int) async throws {
+        var simulated = SimulatedStore()
+        var store = try await simulated.open()
+        var bucket = try await store.defaultAccount.createBucket("uploads")
+        let session = try await bucket.beginUpload()
+        try await session.append(Self.bytes.span.extracting(..<first))
+        try await session.suspend()
+        #expect(await code { try await session.append([1].span) } == .closed)
+        try await store.close()
+
+        store = try await simulated.open(seed: 2)
+        bucket = try await store.defaultAccount.bucket("uploads")
+        #expect(try await bucket.uploads().map(\.receivedByteCount) == [UInt64(first)])
+        let resumed = try await bucket.resumeUpload(session.id)
+        #expect(resumed.status.receivedByteCount == UInt64(first))
+        #expect(await code { _ = try await bucket.resumeUpload(session.id) } == .uploadBusy)
+        try await resumed.append(Self.bytes.span.extracting(first...))
+        #expect(try await resumed.commit(expecting: Self.digest).digest == Self.digest)
+        #expect(try await bucket.contents(Self.digest) == Self.bytes)
+        #expect(try await bucket.uploads().isEmpty)
+        #expect(await code { _ = try await bucket.resumeUpload(session.id) } == .uploadUnknown)
+        try await check(store)
+        try await store.close()
+    }
+
+    @Test func `after a power cut a session resumes at a checkpoint`() async throws {
+        var simulated = SimulatedStore()
+        let store = try await simulated.open()
+        let bucket = try await store.defaultAccount.createBucket("uploads")
+        let session = try await bucket.beginUpload()
+        try await session.append(Self.bytes.span.extracting(..<3_000_000))
+        let durable = try await session.checkpoint()
+        #expect(durable == 3_000_000)
+        try await session.append(Self.bytes.span.extracting(3_000_000..<3_400_000))
+        var cut = simulated.afterPowerCut(seed: 3)
+        let after = try await cut.open(seed: 4)
+        let again = try await after.defaultAccount.bucket("uploads")
+        let resumed = try await again.resumeUpload(session.id)
+        let received = Int(resumed.status.receivedByteCount)
+        #expect(received >= 3_000_000)
+        try await resumed.append(Self.bytes.span.extracting(received...))
+        try await resumed.commit(expecting: Self.digest)
+        #expect(try await again.contents(Self.digest) == Self.bytes)
+        try await check(after)
+        try await after.close()
+        try await store.close()
+    }
+
+    @Test func `a wrong digest changes nothing`() async throws {
+        var simulated = SimulatedStore()
+        let store = try await simulated.open()
+        let bucket = try await store.defaultAccount.createBucket("uploads")
+        for bytes in [Array("small".utf8), Self.bytes] {
+            let session = try await bucket.beginUpload()
+            try await session.append(bytes.span.extracting(..<(bytes.count - 1)))
+            let digest = Digest.sha256(of: bytes.span)
+            #expect(await code { try await session.commit(expecting: digest) } == .digestMismatch)
+            #expect(await code { try await session.commit(expecting: digest) } == .digestMismatch)
+            #expect(try await bucket.blobs().blobs.count == (bytes == Self.bytes ? 1 : 0))
+            try await session.append(bytes.span.extracting((bytes.count - 1)...))
+            #expect(try await session.commit(expecting: digest).byteCount == UInt64(bytes.count))
+            #expect(try await bucket.contents(digest) == bytes)
+        }
+        try await check(store)
+        try await store.close()
+    }
+
+    @Test func `bytes sent again are accepted when equal and refused when not`() async throws {
+        var simulated = SimulatedStore()
+        let store = try await simulated.open()
+        let bucket = try await store.defaultAccount.createBucket("uploads")
+        let session = try await bucket.beginUpload()
+        try await session.append(Self.bytes.span.extracting(..<3_000_000), at: 0)
+        #expect(await code { try await session.append([1].span, at: 3_000_001) }
+            == .uploadOffsetMismatch)
+        var other = Array(Self.bytes[0..<3_100_000])
+        other[1_234_567] ^= 1
+        #expect(await code { try await session.append(other.span, at: 0) } == .uploadOffsetMismatch)
+        other = Array(Self.bytes[2_999_990..<3_000_010])
+        other[3] ^= 1
+        #expect(await code { try await session.append(other.span, at: 2_999_990) }
+            == .uploadOffsetMismatch)
+        #expect(session.status.receivedByteCount == 3_000_000)
+        for start in [0, 65_536, 2_900_000, 3_000_000] {
+            let received = try await session.append(
+                Self.bytes.span.extracting(start..<3_000_000), at: UInt64(start))
+            #expect(received == 3_000_000)
+        }
+        try await session.append(Self.bytes.span.extracting(2_000_000...), at: 2_000_000)
+        try await session.commit(expecting: Self.digest)
+        #expect(try await bucket.contents(Self.digest) == Self.bytes)
+        try await store.close()
+    }
+
+    @Test func `a cancelled or dropped session leaves nothing that counts`() async throws {
+        var simulated = SimulatedStore()
+        let store = try await simulated.open()
+        let bucket = try await store.defaultAccount.createBucket("uploads")
+        let session = try await bucket.beginUpload()
+        try await session.append(Self.bytes.span)
+        try await session.checkpoint()
+        try await session.cancel()
+        #expect(await code { _ = try await bucket.resumeUpload(session.id) } == .uploadUnknown)
+        let id = try await suspended(in: bucket)
+        try await bucket.cancelUpload(id)
+        #expect(await code { try await bucket.cancelUpload(id) } == .uploadUnknown)
+        try await check(store)
+        // What was released is no duplicate any more: it must be stored afresh and be readable.
+        try await bucket.put(Self.bytes)
+        #expect(try await bucket.contents(Self.digest) == Self.bytes)
+        try await check(store)
+        try await store.close()
+    }
+
+    @Test func `an unused session expires and is reaped`() async throws {
+        var simulated = SimulatedStore()
+        let store = try await simulated.open()
+        let bucket = try await store.defaultAccount.createBucket("uploads")
+        let id = try await suspended(in: bucket)
+        simulated.clock.advance(by: simulated.configuration.uploadLifetime + .seconds(1))
+        #expect(await code { _ = try await bucket.resumeUpload(id) } == .uploadExpired)
+        _ = try await bucket.beginUpload()
+        #expect(try await bucket.uploads().isEmpty)
+        #expect(await code { _ = try await bucket.resumeUpload(id) } == .uploadUnknown)
+        try await check(store)
+        try await store.close()
+    }
+
+    @Test func `of two concurrent calls one is told that the session is busy`() async throws {
+        var simulated = SimulatedStore()
+        let store = try await simulated.open()
+        let bucket = try await store.defaultAccount.createBucket("uploads")
+        let session = try await bucket.beginUpload()
+        let codes = await withTaskGroup(of: StoreError.Code?.self) { group in
+            for _ in 0..<16 {
+                group.addTask {
+                    await code { try await session.append(Self.bytes.span) }
+                }
+            }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(codes.allSatisfy { $0 == nil || $0 == .uploadBusy })
+        let accepted = codes.count { $0 == nil }
+        #expect(session.status.receivedByteCount == UInt64(accepted * Self.bytes.count))
+        try await session.cancel()
+        try await store.close()
+    }
+
+    @Test func `a SHA-512 digest is computed in the same pass`() async throws {
+        var simulated = SimulatedStore()
+        let store = try await simulated.open()
+        let bucket = try await store.defaultAccount.createBucket("uploads")
+        let digest = Digest.sha512(of: Self.bytes.span)
+        let session = try await bucket.beginUpload(algorithm: .sha512)
+        try await session.append(Self.bytes.span.extracting(..<1_500_000))
+        try await session.suspend()
+        let resumed = try await bucket.resumeUpload(session.id)
+        try await resumed.append(Self.bytes.span.extracting(1_500_000...))
+        #expect(try await resumed.commit(expecting: digest).digest == digest)
+        #expect(try await bucket.contents(digest) == Self.bytes)
+        try await check(store)
+        try await store.close()
+    }
+
+    private func suspended(in bucket: Bucket) async throws -> UploadID {
+        let session = try await bucket.beginUpload()
+        try await session.append(Self.bytes.span)
+        try await session.suspend()
+        return session.id
+    }
+}

@@ -1,0 +1,90 @@
+// Part of Cairn, a content-addressed blob store.
+internal import ArgumentParser
+internal import CairnServer
+
+/// The commands on buckets.
+struct BucketCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bucket",
+        abstract: "Create, list, describe and remove buckets.",
+        subcommands: [Create.self, List.self, Describe.self, Remove.self])
+
+    /// Creates a bucket.
+    struct Create: StoreCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Create an empty bucket.",
+            discussion: """
+                A name is one a repository may have: 2 to 256 characters, parts of a-z and 0-9 \
+                joined by `.`, `_`, `__` or `-`, separated by `/`.
+                """)
+
+        @OptionGroup var options: StoreOptions
+
+        @Argument(help: "The bucket's name.")
+        var name: String
+
+        func perform() async throws {
+            let bucket = try await withAccess { try await $0.createBucket(name) }
+            try options.json ? Output.json(bucket) : Output.line(bucket.name)
+        }
+    }
+
+    /// Lists buckets.
+    struct List: StoreCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "ls", abstract: "List the buckets by name: NAME BLOBS BYTES.")
+
+        @OptionGroup var options: StoreOptions
+
+        func perform() async throws {
+            let buckets = try await withAccess { access in
+                try await Pages.all { last in
+                    try await access.buckets(after: last?.name, limit: Pages.countMax)
+                }
+            }
+            if options.json { return try Output.json(Document.Buckets(buckets: buckets)) }
+            for bucket in buckets {
+                try Output.line("\(bucket.name) \(bucket.blobCount) \(bucket.logicalByteCount)")
+            }
+        }
+    }
+
+    /// Describes a bucket.
+    struct Describe: StoreCommand {
+        static let configuration = CommandConfiguration(abstract: "Describe one bucket.")
+
+        @OptionGroup var options: StoreOptions
+
+        @Argument(help: "The bucket's name.")
+        var name: String
+
+        func perform() async throws {
+            let bucket = try await withAccess { try await $0.bucket(name) }
+            if options.json { return try Output.json(bucket) }
+            try Output.table([
+                ("name", bucket.name),
+                ("id", bucket.id),
+                ("created", bucket.createdAt),
+                ("blobs", "\(bucket.blobCount)"),
+                ("bytes", "\(bucket.logicalByteCount)"),
+                ("objects", "\(bucket.objectCount)"),
+            ])
+        }
+    }
+
+    /// Removes a bucket.
+    struct Remove: StoreCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "rm", abstract: "Remove an empty bucket.")
+
+        @OptionGroup var options: StoreOptions
+
+        @Argument(help: "The bucket's name.")
+        var name: String
+
+        func perform() async throws {
+            try await withAccess { try await $0.deleteBucket(name) }
+            if options.json { try Output.json(Document.Removed(bucket: name)) }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+// Part of Cairn, a content-addressed blob store.
+internal import ArgumentParser
+internal import CairnServer
+
+/// Prints figures about the store.
+struct StatisticsCommand: StoreCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stats", abstract: "Print figures about the whole store.")
+
+    @OptionGroup var options: StoreOptions
+
+    func perform() async throws {
+        let figures = try await withAccess { try await $0.statistics() }
+        if options.json { return try Output.json(figures) }
+        var rows = [
+            ("accounts", "\(figures.accountCount)"),
+            ("buckets", "\(figures.bucketCount)"),
+            ("blobs", "\(figures.blobCount)"),
+            ("logical bytes", exact(figures.logicalByteCount)),
+            ("stored bytes", exact(figures.storedByteCount)),
+            ("of them index", exact(figures.indexByteCount)),
+            ("chunks", "\(figures.chunkCount)"),
+            ("segments", "\(figures.segmentCount)"),
+            ("open uploads", "\(figures.openUploadCount)"),
+        ]
+        if figures.blobCount > 0,
+            let ratio = Quantity.ratio(figures.logicalByteCount, to: figures.storedByteCount)
+        {
+            rows.append(("logical to stored", "\(ratio) : 1"))
+        }
+        try Output.table(rows)
+    }
+
+    private func exact(_ byteCount: UInt64) -> String {
+        byteCount < 1000 ? "\(byteCount)" : "\(byteCount) (\(Quantity.bytes(byteCount)))"
+    }
+}

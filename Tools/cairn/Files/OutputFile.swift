@@ -1,0 +1,54 @@
+// Part of Cairn, a content-addressed blob store.
+internal import CairnServer
+
+/// A file that appears under its name only when it is whole and durable.
+///
+/// The bytes go to a nameless file on the same file system, so that not even a kill leaves a
+/// part behind; where the system has none, to a hidden file beside, removed on failure.
+enum OutputFile {
+    /// Writes what `body` sends to the sink into the file at `path`, which it replaces.
+    ///
+    /// Durable on return; after an error, whatever was at `path` is as before. A pipe or a device
+    /// cannot be replaced: it takes the bytes as they come.
+    static func writing<Result>(
+        _ path: String, progress: @escaping @Sendable (Int) -> Void,
+        _ body: (@escaping AdminByteSink) async throws -> Result
+    ) async throws -> Result {
+        let thread = FileThread()
+        let target = try await thread.run { () throws(FileFailure) in try Path.target(of: path) }
+        guard case .file(let path) = target else {
+            let stream = try await thread.run { () throws(FileFailure) in
+                try Descriptor.writing(path)
+            }
+            return try await body(sink(stream, thread, progress))
+        }
+        let temporary = try await thread.run { () throws(FileFailure) in
+            try TemporaryFile(beside: path)
+        }
+        do {
+            let result = try await body(sink(temporary.descriptor, thread, progress))
+            try await thread.run { () throws(FileFailure) in try temporary.publish(as: path) }
+            return result
+        } catch {
+            temporary.discard()
+            throw error
+        }
+    }
+
+    /// A sink that writes each buffer to standard output before it takes the next.
+    static func standardOutput(
+        _ progress: @escaping @Sendable (Int) -> Void
+    ) -> AdminByteSink {
+        sink(.standardOutput, FileThread(), progress)
+    }
+
+    private static func sink(
+        _ descriptor: Descriptor, _ thread: FileThread,
+        _ progress: @escaping @Sendable (Int) -> Void
+    ) -> AdminByteSink {
+        { bytes in
+            try await thread.run { () throws(FileFailure) in try descriptor.write(bytes) }
+            progress(bytes.count)
+        }
+    }
+}

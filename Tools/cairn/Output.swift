@@ -1,0 +1,104 @@
+// Part of Cairn, a content-addressed blob store.
+internal import CairnServer
+internal import FoundationEssentials
+
+/// What commands print on standard output.
+enum Output {
+    /// Prints one line of text.
+    static func line(_ text: String) throws(FileFailure) {
+        try write(text + "\n")
+    }
+
+    /// Prints text as it is.
+    static func write(_ text: String) throws(FileFailure) {
+        try Descriptor.standardOutput.write(Array(text.utf8))
+    }
+
+    /// Prints one JSON document on one line.
+    static func json(_ value: some Encodable) throws {
+        try line(try encode(value))
+    }
+
+    /// One JSON document without line ends, the names of its fields in alphabetical order.
+    static func encode(_ value: some Encodable) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
+    }
+
+    /// Prints rows of a name and a value, the values aligned.
+    static func table(_ rows: [(name: String, value: String)]) throws(FileFailure) {
+        let width = (rows.map(\.name.count).max() ?? 0) + 2
+        for row in rows {
+            let padding = String(repeating: " ", count: width - row.name.count)
+            try line(row.name + padding + row.value)
+        }
+    }
+}
+
+/// The JSON documents that commands print beyond those of the admin interface.
+///
+/// Names of fields are kept: scripts read them. Fields may be added.
+enum Document {
+    /// A failure, on standard error.
+    struct Failed: Encodable {
+        struct Body: Encodable {
+            let code: String
+            let message: String
+            let hint: String?
+            let exitCode: Int32
+        }
+        let error: Body
+    }
+
+    /// A store just created.
+    struct Created: Encodable {
+        let store: String
+        let id: String
+        let isNew: Bool
+    }
+
+    /// A blob that went from or into a file.
+    struct Transferred: Encodable {
+        let digest: String
+        let byteCount: UInt64
+        let createdAt: String
+        let file: String
+
+        init(_ blob: BlobInfo, file: String) {
+            digest = blob.digest
+            byteCount = blob.byteCount
+            createdAt = blob.createdAt
+            self.file = file
+        }
+    }
+
+    /// The buckets of a store.
+    struct Buckets: Encodable {
+        let buckets: [BucketInfo]
+    }
+
+    /// The upload sessions of a bucket.
+    struct Uploads: Encodable {
+        let uploads: [UploadInfo]
+    }
+
+    /// An upload session that was ended.
+    struct Cancelled: Encodable {
+        let bucket: String
+        let id: String
+    }
+
+    /// What was removed: a bucket, or blobs of a bucket.
+    struct Removed: Encodable {
+        let bucket: String
+        var digests: [String]?
+    }
+
+    /// A server that accepts connections.
+    struct Serving: Encodable {
+        let address: String
+        let store: String
+        let processID: Int32
+    }
+}

@@ -1,0 +1,20 @@
+// Part of Cairn, a content-addressed blob store.
+
+/// Lists that come in pages.
+enum Pages {
+    /// As many elements as one call gives.
+    static let countMax = 1000
+
+    /// All elements, page by page; `next` gets the last element already there.
+    static func all<Element>(
+        _ next: (Element?) async throws -> [Element]
+    ) async throws -> [Element] {
+        var all: [Element] = []
+        var page: [Element]
+        repeat {
+            page = try await next(all.last)
+            all += page
+        } while page.count == countMax
+        return all
+    }
+}
