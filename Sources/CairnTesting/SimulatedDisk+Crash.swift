@@ -71,8 +71,10 @@ extension SimulatedFileState {
 private struct SimulatedFate {
     private let kind: SimulatedCrash.Kind
     private var random: SplitMix64
-    /// How likely a change is kept or torn, out of 256. Differs between seeds, so that among many
-    /// seeds there are disks that lost nearly nothing and disks that lost nearly all.
+    /// How likely a change is kept, out of 256.
+    ///
+    /// Differs between seeds, so that among many seeds there are disks that lost nearly nothing
+    /// and disks that lost nearly all.
     private var keepChance: UInt64 = 0
     private var tearChance: UInt64 = 0
 

@@ -94,7 +94,9 @@ public final class SimulatedDisk: Disk {
     /// Not counted, and never fails.
     public func contents(of path: String) -> [UInt8]? { state.withLock { $0.contents(of: path) } }
 
-    /// Replaces a file, or creates it, with durable bytes. Not counted, and never fails.
+    /// Replaces a file, or creates it, with durable bytes.
+    ///
+    /// Not counted, and never fails.
     public func setContents(of path: String, to bytes: [UInt8]) {
         state.withLock { $0.setContents(of: path, to: bytes) }
     }

@@ -30,6 +30,8 @@ private struct History {
     mutating func noteDeletion(_ segment: SegmentNumber) {
         deleted.insert(segment)
         durable = durable.filter { $0.segment != segment }
+        // A segment that is full is sealed without anybody asking for a sync.
+        pending = pending.filter { $0.segment != segment }
     }
 }
 

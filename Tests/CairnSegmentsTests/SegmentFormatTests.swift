@@ -69,10 +69,10 @@ private func hex(_ bytes: ArraySlice<UInt8>) -> String {
                 == "434149524e534547" + "01000000" + "01000000"
                 + "0102030405060708090a0b0c0d0e0f10")
         #expect(bytes[32..<4092].allSatisfy { $0 == 0 })
-        #expect(hex(bytes[4092..<4096]) == "HEADERCRC")
+        #expect(hex(bytes[4092..<4096]) == "cc5b095f")
         // First flush: a record of 96 bytes, a void of 32, zeros.
         #expect(hex(bytes[4096..<4104]) == "43524e3101000000")
-        #expect(hex(bytes[4192..<4208]) == "43524e56" + "20000000" + "VOIDCRC" + "00000000")
+        #expect(hex(bytes[4192..<4208]) == "43524e56" + "20000000" + "c3f0cc83" + "00000000")
         #expect(bytes[4208..<8192].allSatisfy { $0 == 0 })
         // Second flush.
         #expect(hex(bytes[8192..<8200]) == "43524e3101000000")
@@ -83,13 +83,14 @@ private func hex(_ bytes: ArraySlice<UInt8>) -> String {
                 + "0102030405060708090a0b0c0d0e0f10" + "00000000" + "00000000"
                 + "0200000000000000" + "0030000000000000")
         #expect(bytes[12344..<16380].allSatisfy { $0 == 0 })
-        #expect(hex(bytes[16380..<16384]) == "FOOTERCRC")
+        #expect(hex(bytes[16380..<16384]) == "d0c7511c")
     }
 
     @Test(arguments: [0, 1, 2, 3, 4, 5, 6, 7])
     func `a flip of any bit of a sealed segment is found by a scan`(_ bit: Int) throws {
         let fixture = try Fixture()
-        for index in fixture.bytes.indices {
+        // All bits of what says something, one bit of each byte that is zero.
+        for index in fixture.bytes.indices where fixture.bytes[index] != 0 || index % 8 == bit {
             var bytes = fixture.bytes
             bytes[index] ^= 1 << UInt8(bit)
             // A header of another version or number, its checksum being wrong, is only damage.

@@ -51,7 +51,9 @@ public protocol Disk: Sendable {
     func freeByteCount() throws(DiskError) -> UInt64
 }
 
-/// An open file. Any number of threads may use it at once.
+/// An open file.
+///
+/// Any number of threads may use it at once.
 public protocol DiskFile: AnyObject, Sendable {
     /// Writes all of the bytes, or throws with any part of them written.
     ///

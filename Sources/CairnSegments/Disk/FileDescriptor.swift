@@ -36,7 +36,7 @@ struct FileDescriptor: ~Copyable, Sendable {
     static func createRoot(_ path: String) throws(DiskError) {
         do {
             _ = try retrying("creating the directory \(path)") { unsafe Glibc.mkdir(path, 0o700) }
-        } catch where error.code == .exists {
+        } catch let error where error.code == .exists {
             return
         }
     }
@@ -242,12 +242,14 @@ struct FileDescriptor: ~Copyable, Sendable {
                 unsafe Glibc.fstatat(number, name, &status, AT_SYMLINK_NOFOLLOW)
             }
             return true
-        } catch where error.code == .notFound {
+        } catch let error where error.code == .notFound {
             return false
         }
     }
 
-    /// The names in this directory but its own and its parent's. Uses up the descriptor's offset.
+    /// The names in this directory but its own and its parent's.
+    ///
+    /// Uses up the descriptor's offset.
     consuming func names() throws(DiskError) -> [String] {
         // The stream takes over a duplicate and closes it.
         let owned = try Self.retrying("listing") { Glibc.fcntl(number, F_DUPFD_CLOEXEC, 0) }

@@ -82,7 +82,7 @@ public struct LocalDisk: Disk {
             return try inDirectory(of: path) { (directory, name) throws(DiskError) in
                 try directory.exists(name)
             }
-        } catch where error.code == .notFound {
+        } catch let error where error.code == .notFound {
             return false
         }
     }

@@ -2,7 +2,9 @@
 
 internal import Synchronization
 
-/// A file of a ``LocalDisk``. Safe to share between threads.
+/// A file of the local file system.
+///
+/// Safe to share between threads.
 final class LocalFile: DiskFile {
     private let path: String
     private let buffered: FileDescriptor
@@ -93,7 +95,7 @@ final class LocalFile: DiskFile {
     private func writeDirectly(_ bytes: Span<UInt8>, at offset: UInt64) throws(DiskError) -> Int {
         do {
             return try direct?.writeOnce(bytes, from: 0, at: offset) ?? 0
-        } catch where error.code == .invalidArgument {
+        } catch let error where error.code == .invalidArgument {
             // The device wants other alignments (EINVAL).
             isDirectRefused.store(true, ordering: .relaxed)
             return 0
@@ -105,7 +107,7 @@ final class LocalFile: DiskFile {
     ) throws(DiskError) -> Int {
         do {
             return try direct?.readOnce(into: &bytes, from: 0, at: offset) ?? 0
-        } catch where error.code == .invalidArgument {
+        } catch let error where error.code == .invalidArgument {
             isDirectRefused.store(true, ordering: .relaxed)
             return 0
         }

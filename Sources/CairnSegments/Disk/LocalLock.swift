@@ -17,7 +17,7 @@ final class LocalLock: DiskLock {
         let file = try directory.openLockFile(name)
         do {
             try file.lock()
-        } catch where error.code == .locked {
+        } catch let error where error.code == .locked {
             throw DiskError(.locked, "\(name) is locked by \(Self.holder(in: file))")
         }
         // For people and messages only: the lock itself is what counts, so no sync.
@@ -37,7 +37,8 @@ final class LocalLock: DiskLock {
         var span = bytes.mutableSpan
         // The holder may not have written its number yet.
         guard let count = try? file.read(into: &span, at: 0),
-            let process = Int32(String(decoding: bytes[..<count].prefix { $0 != 10 }, as: UTF8.self))
+            let process = Int32(
+                String(decoding: bytes[..<count].prefix { $0 != 10 }, as: UTF8.self))
         else { return "an unknown process" }
         return "process \(process)"
     }

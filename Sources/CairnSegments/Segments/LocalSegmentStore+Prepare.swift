@@ -110,6 +110,9 @@ extension LocalSegmentStore {
                 try onDisk("removing the unfinished segment \(number)") { () throws(DiskError) in
                     try directory.disk.remove(path)
                 }
+                // Or else each further attempt could leave another file to be found after a crash,
+                // and opening looks at the last two only.
+                try directory.sync()
             }
             throw SegmentError(error, "writing the header of the segment \(number)")
         }
@@ -129,7 +132,7 @@ extension LocalSegmentStore {
             do throws(DiskError) {
                 try segment.file.allocate(byteCount: generous)
                 return generous
-            } catch where error.code == .outOfSpace && generous > needed {
+            } catch let error where error.code == .outOfSpace && generous > needed {
                 // The disk is nearly full: take what this buffer needs and no more.
                 try segment.file.allocate(byteCount: needed)
                 return needed

@@ -15,8 +15,9 @@ package final class LocalSegmentStore: SegmentStore {
     let monitor: Monitor<WriteState>
     let readFiles: ReadFiles
 
-    /// Names in the directory that are no segments, when the store was opened. Nothing of Cairn's
-    /// makes such files; they are left alone.
+    /// Names in the directory that were no segments when the store was opened.
+    ///
+    /// Nothing of Cairn's makes such files; they are left alone.
     package let foreignNames: [String]
 
     /// Opens the segments in a directory, which is created if it is missing.
@@ -73,7 +74,8 @@ package final class LocalSegmentStore: SegmentStore {
             byteCount % SegmentFormat.alignment == 0
         else {
             throw SegmentError(
-                .invalidArgument, "an append of \(byteCount) bytes is too short or no multiple of 8")
+                .invalidArgument, "an append of \(byteCount) bytes is too short or no multiple of 8"
+            )
         }
         let reservation = try reserve(byteCount)
         let filled = Self.fill(reservation, fill)

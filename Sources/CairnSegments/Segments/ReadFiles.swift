@@ -60,7 +60,7 @@ final class ReadFiles: Sendable {
     private func open(_ segment: SegmentNumber) throws(SegmentError) -> any DiskFile {
         do {
             return try directory.open(segment, .read)
-        } catch where error.code == .tooManyFiles {
+        } catch let error where error.code == .tooManyFiles {
             // Ours are the ones that can be given back.
             forgetAll()
             return try directory.open(segment, .read)

@@ -1,6 +1,8 @@
 // Part of Cairn, a content-addressed blob store.
 
-/// The sizes that a segment store works with. None of them is part of the format.
+/// The sizes that a segment store works with.
+///
+/// None of them is part of the format.
 package struct SegmentConfiguration: Hashable, Sendable {
     /// The longest that a segment file grows, header and footer included.
     ///

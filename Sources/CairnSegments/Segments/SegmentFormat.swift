@@ -14,10 +14,14 @@ internal import CairnCore
 
 /// The bytes of a segment that are not records.
 enum SegmentFormat {
-    /// The unit in which a segment is written. On disk: never change.
+    /// The unit in which a segment is written.
+    ///
+    /// On disk: never change.
     static let blockByteCount = DiskOpenMode.blockByteCount
 
-    /// What every record and every void starts at a multiple of. On disk: never change.
+    /// What every record and every void starts at a multiple of.
+    ///
+    /// On disk: never change.
     static let alignment = 8
 
     /// The smallest range that a void can fill.
@@ -80,11 +84,10 @@ extension SegmentFormat {
     }
 
     static func encode(_ header: Header) -> [UInt8] {
-        var writer = ByteWriter(capacity: blockByteCount)
+        var writer = ByteWriter()
         writer.append(headerMagic)
         append(header, to: &writer)
-        finishBlock(&writer)
-        return writer.bytes
+        return block(writer)
     }
 
     static func decodeHeader(_ block: Span<UInt8>) throws(CoreError) -> Header {
@@ -94,7 +97,7 @@ extension SegmentFormat {
             throw CoreError(.corrupted, "this is no header of a segment")
         }
         let header = try readHeader(&reader)
-        try reader.readZeros(blockByteCount - 4 - reader.offset)
+        try checkRest(block, from: reader.offset)
         return header
     }
 }
@@ -116,15 +119,14 @@ extension SegmentFormat {
     }
 
     static func encode(_ footer: Footer) -> [UInt8] {
-        var writer = ByteWriter(capacity: blockByteCount)
+        var writer = ByteWriter()
         writer.append(footerMagic)
         append(footer.header, to: &writer)
         writer.append(footer.isRecovered ? Footer.recoveredFlag : UInt32(0))
         writer.append(UInt32(0))
         writer.append(footer.recordCount)
         writer.append(footer.endOffset)
-        finishBlock(&writer)
-        return writer.bytes
+        return block(writer)
     }
 
     static func decodeFooter(_ block: Span<UInt8>) throws(CoreError) -> Footer {
@@ -142,7 +144,7 @@ extension SegmentFormat {
         let footer = try Footer(
             header: header, isRecovered: flags & Footer.recoveredFlag != 0,
             recordCount: reader.readUInt64(), endOffset: reader.readUInt64())
-        try reader.readZeros(blockByteCount - 4 - reader.offset)
+        try checkRest(block, from: reader.offset)
         return footer
     }
 }
@@ -203,9 +205,14 @@ extension SegmentFormat {
         writer.append(header.storeID)
     }
 
-    private static func finishBlock(_ writer: inout ByteWriter) {
-        writer.appendZeros(blockByteCount - 4 - writer.byteCount)
-        writer.appendChecksum()
+    /// A block that begins with some fields and ends with its checksum.
+    private static func block(_ fields: ByteWriter) -> [UInt8] {
+        var block = [UInt8](repeating: 0, count: blockByteCount)
+        var span = block.mutableSpan
+        let end = blockByteCount - 4
+        span.copy(fields.bytes.span)
+        span.setLittleEndian(CRC32C.checksum(span.span.extracting(0..<end)), at: end)
+        return block
     }
 
     private static func checkBlock(_ block: Span<UInt8>) throws(CoreError) {
@@ -214,6 +221,13 @@ extension SegmentFormat {
             block.littleEndian(UInt32.self, at: end)
                 == CRC32C.checksum(block.extracting(0..<end))
         else { throw CoreError(.corrupted, "a block of a segment does not match its checksum") }
+    }
+
+    /// Checks that nothing but zeros lies between the fields and the checksum.
+    private static func checkRest(_ block: Span<UInt8>, from start: Int) throws(CoreError) {
+        guard isZero(block.extracting(start..<blockByteCount - 4)) else {
+            throw CoreError(.corrupted, "a reserved byte of a segment is not zero")
+        }
     }
 
     @_lifetime(reader: copy reader)

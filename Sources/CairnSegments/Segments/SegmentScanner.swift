@@ -134,7 +134,7 @@ struct SegmentScanner {
                 let byteCount = header.recordByteCount
                 let fits = byteCount <= SegmentFormat.recordByteCountMax && byteCount <= rest
                 return fits ? .record(header) : .none
-            } catch where error.code == .unsupportedVersion {
+            } catch let error where error.code == .unsupportedVersion {
                 throw SegmentError(
                     .unsupportedVersion, "a segment holds a record of a later version",
                     cause: error)
@@ -192,7 +192,7 @@ struct SegmentScanner {
         let found: Frame
         do {
             found = try frame(at: offset)
-        } catch where error.code == .unsupportedVersion {
+        } catch let error where error.code == .unsupportedVersion {
             // Amid damage, that may be anything.
             return false
         }

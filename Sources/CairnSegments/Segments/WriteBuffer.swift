@@ -64,13 +64,17 @@ struct WriteBuffer {
         return range
     }
 
-    /// Notes that a reserved range holds its bytes. True when the caller has to write the buffer.
+    /// Notes that a reserved range holds its bytes.
+    ///
+    /// - Returns: Whether the caller has to write the buffer.
     mutating func complete(_ range: Range<Int>) -> Bool {
         filling.removeAll { $0 == range }
         return startWritingIfReady()
     }
 
-    /// Ends reserving. True when the caller has to write the buffer.
+    /// Ends reserving.
+    ///
+    /// - Returns: Whether the caller has to write the buffer.
     mutating func close() -> Bool {
         assert(phase == .open)
         phase = .closed

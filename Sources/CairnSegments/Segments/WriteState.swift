@@ -21,8 +21,9 @@ struct WriteState {
     private(set) var nextNumber: UInt32 = 1
 
     private(set) var active: WritableSegment?
-    /// The segment before the active one while it is not sealed yet. There is never a third one,
-    /// so that opening a store has to look at the last two only.
+    /// The segment before the active one, while it is not sealed yet.
+    ///
+    /// There is never a third one, so that opening a store has to look at the last two only.
     private(set) var retiring: WritableSegment?
     private var isSealing = false
 
@@ -223,7 +224,7 @@ extension WriteState {
         let segment: SegmentNumber?
     }
 
-    /// Makes the caller the only one to sync. Nil if another is.
+    /// Makes the caller the only one to sync; nil if another is.
     mutating func beginSyncing() -> (SyncGoal, WriteTask?)? {
         guard !isSyncing else { return nil }
         isSyncing = true
