@@ -61,7 +61,8 @@ let package = Package(
             name: "CairnCore", dependencies: ["COpenSSL", "CLZ4", "CairnKernels"],
             swiftSettings: strict),
         .target(name: "CairnSegments", dependencies: ["CairnCore"], swiftSettings: strict),
-        .target(name: "CairnIndex", dependencies: ["CairnCore", "CRocksDB"], swiftSettings: strict),
+        .target(
+            name: "CairnIndex", dependencies: ["CairnCore", "CRocksDB"], swiftSettings: strict),
         .target(name: "CairnKeys", dependencies: ["CairnCore"], swiftSettings: strict),
         .target(
             name: "Cairn", dependencies: ["CairnCore", "CairnSegments", "CairnIndex", "CairnKeys"],
@@ -69,7 +70,8 @@ let package = Package(
 
         // MARK: On top of the public interface
 
-        .target(name: "CairnRegistry", dependencies: ["Cairn", "CairnCore"], swiftSettings: strict),
+        .target(
+            name: "CairnRegistry", dependencies: ["Cairn", "CairnCore"], swiftSettings: strict),
         .target(
             name: "CairnServer",
             dependencies: [

@@ -15,7 +15,7 @@ final class BackgroundProcess: Sendable {
         process.standardError = FileHandle.nullDevice
         // A process that ends early must fail the test, not the test runner.
         signal(SIGPIPE, SIG_IGN)
-        try process.run()
+        try process.runWithSignals()
     }
 
     deinit {

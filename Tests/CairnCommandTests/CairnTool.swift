@@ -147,7 +147,20 @@ extension Process {
         try await withCheckedThrowingContinuation {
             (waiter: CheckedContinuation<Void, any Error>) in
             terminationHandler = { _ in waiter.resume() }
-            do { try run() } catch { waiter.resume(throwing: error) }
+            do { try runWithSignals() } catch { waiter.resume(throwing: error) }
         }
+    }
+
+    /// Starts the process with all signals deliverable.
+    ///
+    /// A child inherits the mask of the thread that starts it, and the threads that run tests
+    /// block SIGTERM: neither `stop` nor `timeout` could end it then.
+    func runWithSignals() throws {
+        var none = sigset_t()
+        var before = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        try run()
     }
 }

@@ -42,6 +42,25 @@ import Testing
         #expect(try await tool.run("stats").exitCode == 0)
     }
 
+    @Test func `an upload session left by a kill is listed until it is cancelled`() async throws {
+        let tool = try await CairnTool.withBucket()
+        let putter = try BackgroundProcess(tool, ["put", "app/web", "-"])
+        // A checkpoint, which makes a session durable, comes every 64 MiB.
+        let block = noise(1 << 20)
+        for _ in 0..<80 { try await putter.write(block) }
+        kill(try #require(try processes(naming: tool.store).first), SIGKILL)
+        #expect(await putter.end() != 0)
+        let listed = try await tool.succeed("upload", "ls", "app/web")
+        let fields = try #require(listed.lines.first).split(separator: " ").map(String.init)
+        #expect(fields[2] == "\(64 << 20)")
+        let id = fields[0]
+        #expect(try await tool.succeed("ls", "app/web").output.isEmpty)
+        _ = try await tool.succeed("upload", "cancel", "app/web", id)
+        #expect(try await tool.succeed("upload", "ls", "app/web").output.isEmpty)
+        #expect(try await tool.run("upload", "cancel", "app/web", id).exitCode == 3)
+        #expect(try await tool.run("verify").exitCode == 0)
+    }
+
     @Test func `a store with a passphrase opens with it and not without`() async throws {
         let tool = try CairnTool()
         let right = try tool.file("right", Array("correct horse\n".utf8))

@@ -37,6 +37,18 @@ import Testing
         #expect(put.text.hasPrefix(abcDigest + " 3 "))
     }
 
+    @Test func `a blob whose SHA-512 digest is expected is named by it`() async throws {
+        let tool = try await CairnTool.withBucket()
+        // NIST FIPS 180-4, example of one block.
+        let digest =
+            "sha512:ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+            + "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
+        let put = try await tool.succeed(
+            "put", "app/web", "-", "--expect", digest, input: Array("abc".utf8))
+        #expect(put.text == "\(digest) 3 -\n")
+        #expect(try await tool.succeed("get", "app/web", digest).text == "abc")
+    }
+
     @Test func `several files are reported in the order in which they were given`() async throws {
         let tool = try await CairnTool.withBucket()
         let files = try (0..<9).map { try tool.file("f\($0)", noise((9 - $0) * 150_000)) }

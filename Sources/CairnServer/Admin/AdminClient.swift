@@ -19,11 +19,16 @@ public final class AdminClient: AdminAccess {
     private let client: HTTPClient
     private let base: String
 
+    /// Whether a path is short enough for a socket.
+    public static func isSocketPath(_ path: String) -> Bool {
+        path.utf8.count <= socketPathByteCountMax
+    }
+
     /// Makes a client. Nothing is connected before the first call.
     ///
     /// - Throws: `invalidArgument` when the path is too long for a socket.
     public init(socketPath: String) throws(AdminError) {
-        guard socketPath.utf8.count <= Self.socketPathByteCountMax else {
+        guard Self.isSocketPath(socketPath) else {
             throw AdminError(
                 .invalidArgument,
                 "The admin socket's path is longer than \(Self.socketPathByteCountMax) bytes.")

@@ -26,7 +26,10 @@ public enum AdminConnection {
             guard error.code == .storeLocked else { throw AdminError(error) }
             locked = error
         }
-        let client = try AdminClient(socketPath: directory + "/" + socketName)
+        let path = directory + "/" + socketName
+        // Where no socket can be, no server answers.
+        guard AdminClient.isSocketPath(path) else { throw AdminError(locked) }
+        let client = try AdminClient(socketPath: path)
         do throws(AdminError) {
             _ = try await client.information()
             return client

@@ -61,6 +61,13 @@ struct AdminResponder: HTTPResponder {
                     query.digest(), from: query.text("from"), into: query.bucket()))
         case (.post, .bytes): return Self.json(try await put(request, query))
         case (.get, .bytes): return try await get(query)
+        case (.get, .uploads):
+            return Self.json(
+                try await access.uploads(
+                    in: query.bucket(), after: query["after"], limit: query.limit()))
+        case (.delete, .upload):
+            try await access.cancelUpload(query.text("upload"), in: query.bucket())
+            return Response(status: .noContent)
         case (.post, .verify): return verify(query["depth"] == "full" ? .full : .structure)
         default: throw AdminError(.protocolViolation, "The server does not know this call.")
         }

@@ -27,14 +27,17 @@ public struct RegistryServer: Sendable {
     /// Requests under way finish, then upload sessions are suspended, so that clients go on with
     /// them after a restart. The store stays open.
     ///
-    /// - Parameter onReady: called once with the TCP port when connections are accepted.
+    /// - Parameter onReady: called once with the TCP port when connections are accepted there
+    ///   and on the admin socket.
     /// - Throws: what the listener throws, for example when the port is taken.
     public func run(onReady: @escaping @Sendable (Int) -> Void) async throws {
         let uploads = UploadTable(openCountMax: configuration.openUploadCountMax)
-        var services: [any Service] = [registryService(uploads, onReady)]
-        if let path = configuration.adminSocketPath {
+        let path = configuration.adminSocketPath
+        let readiness = Readiness(listenerCount: path == nil ? 1 : 2, onReady)
+        var services: [any Service] = [registryService(uploads, readiness)]
+        if let path {
             Self.removeSocket(path)
-            services.append(adminService(path))
+            services.append(adminService(path, readiness))
         }
         let group = ServiceGroup(
             configuration: .init(
@@ -52,7 +55,7 @@ public struct RegistryServer: Sendable {
     // MARK: -
 
     private func registryService(
-        _ uploads: UploadTable, _ onReady: @escaping @Sendable (Int) -> Void
+        _ uploads: UploadTable, _ readiness: Readiness
     ) -> any Service {
         let registry = Registry(
             account: store.defaultAccount, configuration: configuration.registry)
@@ -63,11 +66,11 @@ public struct RegistryServer: Sendable {
             server: .http1(configuration: .init(additionalChannelHandlers: [ProtocolGuard()])),
             configuration: .init(
                 address: .hostname(configuration.host, port: configuration.port)),
-            onServerRunning: { channel in onReady(channel.localAddress?.port ?? 0) },
+            onServerRunning: { readiness.accepts(port: $0.localAddress?.port ?? 0) },
             logger: quiet)
     }
 
-    private func adminService(_ path: String) -> any Service {
+    private func adminService(_ path: String, _ readiness: Readiness) -> any Service {
         Application(
             responder: AdminResponder(store),
             server: .http1(),
@@ -77,6 +80,7 @@ public struct RegistryServer: Sendable {
                 if unsafe chmod(path, 0o600) != 0 {
                     logger.warning("the admin socket kept the mode that it was made with")
                 }
+                readiness.accepts(port: nil)
             },
             logger: quiet)
     }

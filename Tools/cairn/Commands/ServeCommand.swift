@@ -2,6 +2,7 @@
 internal import ArgumentParser
 internal import Cairn
 internal import CairnServer
+internal import FoundationEssentials
 internal import Logging
 
 /// Serves the store as an image registry.
@@ -23,40 +24,46 @@ struct ServeCommand: StoreCommand {
     var listen = ListenAddress(host: "127.0.0.1", port: 5000)
 
     func perform() async throws {
-        let store = try await Store.open(at: options.directory, unlock: try options.unlock())
-        var configuration = ServerConfiguration()
-        configuration.host = listen.host
-        configuration.port = listen.port
-        configuration.adminSocketPath = options.directory + "/" + AdminConnection.socketName
-        let server = RegistryServer(
-            store, configuration: configuration, logger: Logger(label: "cairn"))
-        let (host, directory, json) = (listen.host, options.directory, options.json)
+        let store = try await options.openStore()
         do {
-            try await server.run { port in
-                // Whoever started the server and closed its output does not need the line.
-                try? Self.announce(host, port, directory, asJSON: json)
-            }
+            try await serve(store)
         } catch {
             // The first failure is the one to report.
             try? await store.close()
-            throw error
+            throw CommandFailure(code: "listen", message: "cannot serve on \(listen): \(error)")
         }
         try await store.close()
     }
 
-    private static func announce(
-        _ host: String, _ port: Int, _ directory: String, asJSON json: Bool
-    ) throws {
-        let address = "\(host.contains(":") ? "[\(host)]" : host):\(port)"
-        if json {
-            try Output.json(ListeningInfo(listening: address, store: directory))
+    private func serve(_ store: Store) async throws {
+        var configuration = ServerConfiguration()
+        configuration.host = listen.host
+        configuration.port = listen.port
+        let socket = options.directory + "/" + AdminConnection.socketName
+        if AdminClient.isSocketPath(socket) {
+            configuration.adminSocketPath = socket
         } else {
-            try Output.line("cairn serves \(directory) on http://\(address)")
+            let note = "cairn: no admin socket, because the path of the store is too long\n"
+            try Descriptor.standardError.write(Array(note.utf8))
+        }
+        let server = RegistryServer(
+            store, configuration: configuration, logger: Logger(label: "cairn"))
+        let (host, directory, json) = (listen.host, options.directory, options.json)
+        try await server.run { port in
+            // Whoever started the server and closed its output does not need the line.
+            try? Self.announce(ListenAddress(host: host, port: port), directory, asJSON: json)
         }
     }
 
-    private struct ListeningInfo: Encodable {
-        let listening: String
-        let store: String
+    private static func announce(
+        _ address: ListenAddress, _ directory: String, asJSON json: Bool
+    ) throws {
+        guard json else {
+            return try Output.line("cairn serves \(directory) on http://\(address)")
+        }
+        try Output.json(
+            Document.Serving(
+                address: address.description, store: directory,
+                processID: ProcessInfo.processInfo.processIdentifier))
     }
 }
