@@ -8,6 +8,7 @@ final class RocksDBEngine: @unchecked Sendable {
     // Unchecked for `database`: it is read inside the gate and cleared while the gate is closed off.
     private var database: RocksDBDatabase?
     private let gate = AccessGate()
+    private let isClosing = Atomic<Bool>(false)
     private let path: String
     private let flushByteCount: Int
 
@@ -17,10 +18,9 @@ final class RocksDBEngine: @unchecked Sendable {
         var unflushedByteCount = 0
     }
     private let commits = Mutex(CommitState())
-    // Commits up to here are in the database, commits up to there are durable.
+    // The latest commit that is in the database.
     private let committed = Atomic<UInt64>(0)
-    private let synced = Atomic<UInt64>(0)
-    private let syncing = Mutex(())
+    private let syncs = GroupSync()
 
     private let failure = Mutex<IndexError?>(nil)
     private let views = Mutex<[ObjectIdentifier: RocksDBSnapshotHandle]>([:])
@@ -36,8 +36,9 @@ final class RocksDBEngine: @unchecked Sendable {
     func withDatabase<R>(
         _ body: (RocksDBDatabase) throws(IndexError) -> R
     ) throws(IndexError) -> R {
-        try gate.pass { () throws(IndexError) in
-            guard let database else { throw IndexError(.closed, "the index at \(path) is closed") }
+        guard !isClosing.load(ordering: .relaxed) else { throw closed }
+        return try gate.pass { () throws(IndexError) in
+            guard let database else { throw closed }
             return try body(database)
         }
     }
@@ -109,9 +110,6 @@ final class RocksDBEngine: @unchecked Sendable {
     }
 
     /// Makes every commit before the call durable.
-    ///
-    /// Callers queue up behind the one that syncs. The next of them syncs for all who had come by
-    /// then, and the rest find their commits durable: two syncs serve any number of callers.
     func sync() throws(IndexError) {
         try withDatabase { database throws(IndexError) in try sync(database) }
     }
@@ -120,16 +118,11 @@ final class RocksDBEngine: @unchecked Sendable {
     ///
     /// See ``Index/close()``.
     func close() throws(IndexError) {
+        // The lock of the gate lets readers overtake; without this, they could keep it for ever.
+        guard !isClosing.exchange(true, ordering: .sequentiallyConsistent) else { return }
         var failure: IndexError?
-        do throws(IndexError) {
-            // Flushed as well: the next opening has no log to replay.
-            try withDatabase { database throws(IndexError) in try flush(database, wait: true) }
-        } catch {
-            if error.code == .closed { return }
-            failure = error
-        }
         // The database ends with its last reference, which is this one.
-        _ = detach()
+        _ = detach(&failure)
         if let failure { throw failure }
     }
 
@@ -173,9 +166,15 @@ final class RocksDBEngine: @unchecked Sendable {
     // MARK: -
 
     /// Takes the database away from all callers to come, when those under way are done.
-    private func detach() -> RocksDBDatabase? {
+    private func detach(_ failure: inout IndexError?) -> RocksDBDatabase? {
         gate.closeOff {
             guard let database else { return nil }
+            do throws(IndexError) {
+                // Flushed as well as synced: the next opening has no log to replay.
+                try flush(database, wait: true)
+            } catch {
+                failure = error
+            }
             views.withLock { views in
                 for snapshot in views.values { database.release(snapshot) }
                 views.removeAll()
@@ -186,14 +185,14 @@ final class RocksDBEngine: @unchecked Sendable {
     }
 
     private func sync(_ database: RocksDBDatabase) throws(IndexError) {
-        let target = committed.load(ordering: .sequentiallyConsistent)
-        try syncing.withLock { _ throws(IndexError) in
-            try checkHealth()
-            guard synced.load(ordering: .sequentiallyConsistent) < target else { return }
-            let covered = committed.load(ordering: .sequentiallyConsistent)
-            try latching { () throws(IndexError) in try database.syncLog() }
-            synced.store(covered, ordering: .sequentiallyConsistent)
-        }
+        try checkHealth()
+        try syncs.wait(
+            until: committed.load(ordering: .sequentiallyConsistent),
+            latest: { committed.load(ordering: .sequentiallyConsistent) },
+            sync: { () throws(IndexError) in
+                try checkHealth()
+                try latching { () throws(IndexError) in try database.syncLog() }
+            })
     }
 
     private func flush(_ database: RocksDBDatabase, wait: Bool) throws(IndexError) {
@@ -224,6 +223,8 @@ final class RocksDBEngine: @unchecked Sendable {
             if try database.flush(wait: wait) { state.unflushedByteCount = 0 }
         }
     }
+
+    private var closed: IndexError { IndexError(.closed, "the index at \(path) is closed") }
 
     private func checkHealth() throws(IndexError) {
         if let failure = failure.withLock({ $0 }) { throw failure }
