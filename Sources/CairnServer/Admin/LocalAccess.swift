@@ -150,7 +150,8 @@ public struct LocalAccess: AdminAccess {
         let session: UploadSession
         do throws(StoreError) {
             let bucket = try await store.defaultAccount.bucket(bucket)
-            session = try await bucket.beginUpload(expectedByteCount: expectedByteCount)
+            session = try await bucket.beginUpload(
+                algorithm: expecting?.algorithm ?? .sha256, expectedByteCount: expectedByteCount)
         } catch {
             throw AdminError(error)
         }

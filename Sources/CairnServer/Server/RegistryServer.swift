@@ -34,12 +34,12 @@ public struct RegistryServer: Sendable {
         var services: [any Service] = [registryService(uploads, onReady)]
         if let path = configuration.adminSocketPath {
             Self.removeSocket(path)
-            services.append(adminService(path))
+            services.append(adminService(path, uploads))
         }
-        let group = ServiceGroup(
-            configuration: .init(
-                services: services, gracefulShutdownSignals: [.sigterm, .sigint],
-                logger: quiet))
+        var groupConfiguration = ServiceGroupConfiguration(
+            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+        groupConfiguration.maximumGracefulShutdownDuration = configuration.shutdownGrace
+        let group = ServiceGroup(configuration: groupConfiguration)
         do {
             try await group.run()
         } catch {
@@ -59,17 +59,32 @@ public struct RegistryServer: Sendable {
         return Application(
             responder: RegistryResponder(
                 registry: registry, uploads: uploads,
-                blobByteCountMax: configuration.blobByteCountMax, pace: BodyPace()),
-            server: .http1(configuration: .init(additionalChannelHandlers: [ProtocolGuard()])),
+                blobByteCountMax: configuration.blobByteCountMax,
+                pace: BodyPace(window: configuration.bodyWindow)),
+            server: .http1(configuration: channel),
             configuration: .init(
-                address: .hostname(configuration.host, port: configuration.port)),
+                address: .hostname(configuration.host, port: configuration.port),
+                availableConnectionsDelegate: MaximumAvailableConnections(
+                    configuration.connectionCountMax, logger: quiet)),
             onServerRunning: { channel in onReady(channel.localAddress?.port ?? 0) },
             logger: quiet)
     }
 
-    private func adminService(_ path: String) -> any Service {
+    /// How a connection is read: heads are bounded, and one that idles is closed, well after a
+    /// body that stops has been answered.
+    private var channel: HTTP1Channel.Configuration {
+        .init(
+            additionalChannelHandlers: [ProtocolGuard()],
+            idleTimeout: TimeAmount(configuration.bodyWindow * 2 + .seconds(15)),
+            httpDecoderConfiguration: .init(
+                maxHeaderFieldSize: ProtocolGuard.fieldByteCountMax,
+                maxHeaderListSize: ProtocolGuard.headerByteCountMax,
+                maxHeaderFieldCount: ProtocolGuard.headerCountMax))
+    }
+
+    private func adminService(_ path: String, _ uploads: UploadTable) -> any Service {
         Application(
-            responder: AdminResponder(store),
+            responder: AdminResponder(store, uploads: uploads),
             server: .http1(),
             configuration: .init(address: .unixDomainSocket(path: path)),
             onServerRunning: { [logger] _ in
