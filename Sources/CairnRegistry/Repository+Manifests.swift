@@ -153,8 +153,7 @@ extension Repository {
         _ object: ObjectDescription, _ digest: Digest
     ) -> ManifestDescription {
         ManifestDescription(
-            digest: digest, mediaType: object.contentType,
-            byteCount: object.byteCount)
+            digest: digest, mediaType: object.contentType, byteCount: object.byteCount)
     }
 
     private static func digest(
@@ -183,6 +182,11 @@ extension Repository {
             {
                 guard byteCount == descriptor.byteCount else { throw Self.wrongSize }
                 continue
+            }
+            guard byteCounts.count <= ObjectDescription.referenceCountMax else {
+                throw RegistryError(
+                    .manifestInvalid,
+                    "A manifest names at most \(ObjectDescription.referenceCountMax) digests.")
             }
             let isChild = document.mediaType.isIndex
             if let body = try await check(descriptor, isChild: isChild) { references.append(body) }

@@ -75,11 +75,14 @@ public struct Repository: Sendable {
     // MARK: Upload sessions
 
     /// Starts an upload session.
+    ///
+    /// - Parameter algorithm: what the digest will be of that the client finishes with.
     public func beginUpload(
-        expectedByteCount: UInt64? = nil
+        algorithm: Digest.Algorithm = .sha256, expectedByteCount: UInt64? = nil
     ) async throws(RegistryError) -> UploadSession {
         do throws(StoreError) {
-            return try await bucket.beginUpload(expectedByteCount: expectedByteCount)
+            return try await bucket.beginUpload(
+                algorithm: algorithm, expectedByteCount: expectedByteCount)
         } catch {
             throw RegistryError(store: error)
         }

@@ -9,9 +9,12 @@ internal import NIOCore
 struct AdminResponder: HTTPResponder {
     private let store: Store
     private let access: LocalAccess
+    private let uploads: UploadTable
 
-    init(_ store: Store) {
+    /// - Parameter uploads: the sessions that the registry has open.
+    init(_ store: Store, uploads: UploadTable) {
         self.store = store
+        self.uploads = uploads
         access = LocalAccess(store, ownsStore: false, isServer: true)
     }
 
@@ -66,7 +69,7 @@ struct AdminResponder: HTTPResponder {
                 try await access.uploads(
                     in: query.bucket(), after: query["after"], limit: query.limit()))
         case (.delete, .upload):
-            try await access.cancelUpload(query.text("upload"), in: query.bucket())
+            try await cancelUpload(query.text("upload"), in: query.bucket())
             return Response(status: .noContent)
         case (.post, .verify): return verify(query["depth"] == "full" ? .full : .structure)
         default: throw AdminError(.protocolViolation, "The server does not know this call.")
@@ -84,11 +87,24 @@ struct AdminResponder: HTTPResponder {
                 }
                 return BlobInfo(try await session.commit(expecting: expected))
             } catch {
-                try await session.cancel()
+                // The first error is the one to report; a session that is left expires.
+                do { try await session.cancel() } catch {}
                 throw error
             }
         } catch let error as StoreError {
             throw AdminError(error)
+        }
+    }
+
+    /// Ends a session, also one that the registry keeps open between two requests.
+    private func cancelUpload(_ id: String, in bucket: String) async throws {
+        if let id = UploadID(id), let session = try uploads.takeIdle(id, inBucket: bucket) {
+            defer { uploads.forget(id) }
+            do throws(StoreError) { try await session.cancel() } catch {
+                throw AdminError(error)
+            }
+        } else {
+            try await access.cancelUpload(id, in: bucket)
         }
     }
 

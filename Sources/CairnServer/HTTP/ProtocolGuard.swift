@@ -14,6 +14,8 @@ final class ProtocolGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias OutboundIn = HTTPResponsePart
     typealias OutboundOut = HTTPResponsePart
 
+    /// One field of a head, name or value.
+    static let fieldByteCountMax = 16 * 1024
     /// All fields of a head, and how many they are.
     static let headerByteCountMax = 64 * 1024
     static let headerCountMax = 256

@@ -44,7 +44,8 @@ extension RegistryCall {
             if let artifactType {
                 parameters += "&artifactType=" + PercentCoding.encode(artifactType)
             }
-            headers[RegistryField.link] = "</v2/\(name)/referrers/\(subject)?\(parameters)>; rel=\"next\""
+            let path = "/v2/\(name)/referrers/\(subject)"
+            headers[RegistryField.link] = "<\(path)?\(parameters)>; rel=\"next\""
         }
         return bytes(page.document, contentType: Repository.referrersMediaType, headers: headers)
     }

@@ -17,14 +17,15 @@ extension RegistryCall {
         let expected = try query["digest"].map { text throws(RegistryError) in
             try Digest(registry: text)
         }
-        try checkAlgorithm()
+        let algorithm = try expected?.algorithm ?? announcedAlgorithm()
         let repository = try await registry.repositoryForPush(name)
         if let mount, try await self.mount(mount, into: repository) {
             return stored(.created, at: "/v2/\(name)/blobs/\(mount)", digest: mount)
         }
         let body = body(upTo: responder.blobByteCountMax)
         let session = try await responder.uploads.begin(
-            in: repository, byteCount: expected == nil ? nil : body.announcedByteCount)
+            in: repository, algorithm: algorithm,
+            byteCount: expected == nil ? nil : body.announcedByteCount)
         guard let expected else {
             responder.uploads.giveBack(session)
             return progress(.accepted, name, session.id, byteCount: 0)
@@ -69,12 +70,13 @@ extension RegistryCall {
 
     // MARK: - Beginning
 
-    /// `digest-algorithm`, when given, must be one that a blob can have.
-    private func checkAlgorithm() throws {
-        guard let name = query["digest-algorithm"] else { return }
-        guard Digest.Algorithm.allCases.contains(where: { $0.name == name }) else {
+    /// `digest-algorithm`: what the digest is going to be of that ends the session.
+    private func announcedAlgorithm() throws -> Digest.Algorithm {
+        guard let name = query["digest-algorithm"] else { return .sha256 }
+        guard let algorithm = Digest.Algorithm.allCases.first(where: { $0.name == name }) else {
             throw RegistryError(.digestInvalid, "The digest algorithm must be sha256 or sha512.")
         }
+        return algorithm
     }
 
     /// Whether the blob is in the repository now. A source that is missing and one that lacks the
@@ -243,7 +245,8 @@ enum UploadFailure {
         switch error.code {
         case .outOfSpace:
             Failure(
-                .init(code: 507, reasonPhrase: "Insufficient Storage"), "DENIED", "The store has no room for the blob.", cause: error)
+                .init(code: 507, reasonPhrase: "Insufficient Storage"), "DENIED",
+                "The store has no room for the blob.", cause: error)
         case .limitExceeded:
             Failure(.contentTooLarge, "SIZE_INVALID", "The blob is too large.", cause: error)
         default: Failure(RegistryError(store: error))

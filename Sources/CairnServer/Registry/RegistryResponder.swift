@@ -97,7 +97,7 @@ struct RegistryResponder: HTTPResponder {
 
     private static let versionField = field("Docker-Distribution-API-Version")
 
-    /// A field name that is a constant of ours; one that did not parse would be a dead letter.
+    /// A field's name from a constant of ours, so the other branch is never taken.
     static func field(_ name: String) -> HTTPField.Name {
         HTTPField.Name(name) ?? .contentLanguage
     }

@@ -37,12 +37,12 @@ public struct RegistryServer: Sendable {
         var services: [any Service] = [registryService(uploads, readiness)]
         if let path {
             Self.removeSocket(path)
-            services.append(adminService(path, readiness))
+            services.append(adminService(path, uploads, readiness))
         }
-        let group = ServiceGroup(
-            configuration: .init(
-                services: services, gracefulShutdownSignals: [.sigterm, .sigint],
-                logger: quiet))
+        var groupConfiguration = ServiceGroupConfiguration(
+            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+        groupConfiguration.maximumGracefulShutdownDuration = configuration.shutdownGrace
+        let group = ServiceGroup(configuration: groupConfiguration)
         do {
             try await group.run()
         } catch {
@@ -62,17 +62,34 @@ public struct RegistryServer: Sendable {
         return Application(
             responder: RegistryResponder(
                 registry: registry, uploads: uploads,
-                blobByteCountMax: configuration.blobByteCountMax, pace: BodyPace()),
-            server: .http1(configuration: .init(additionalChannelHandlers: [ProtocolGuard()])),
+                blobByteCountMax: configuration.blobByteCountMax,
+                pace: BodyPace(window: configuration.bodyWindow)),
+            server: .http1(configuration: channel),
             configuration: .init(
-                address: .hostname(configuration.host, port: configuration.port)),
+                address: .hostname(configuration.host, port: configuration.port),
+                availableConnectionsDelegate: MaximumAvailableConnections(
+                    configuration.connectionCountMax, logger: quiet)),
             onServerRunning: { readiness.accepts(port: $0.localAddress?.port ?? 0) },
             logger: quiet)
     }
 
-    private func adminService(_ path: String, _ readiness: Readiness) -> any Service {
+    /// How a connection is read: heads are bounded, and one that idles is closed, well after a
+    /// body that stops has been answered.
+    private var channel: HTTP1Channel.Configuration {
+        .init(
+            additionalChannelHandlers: [ProtocolGuard()],
+            idleTimeout: TimeAmount(configuration.bodyWindow * 2 + .seconds(15)),
+            httpDecoderConfiguration: .init(
+                maxHeaderFieldSize: ProtocolGuard.fieldByteCountMax,
+                maxHeaderListSize: ProtocolGuard.headerByteCountMax,
+                maxHeaderFieldCount: ProtocolGuard.headerCountMax))
+    }
+
+    private func adminService(
+        _ path: String, _ uploads: UploadTable, _ readiness: Readiness
+    ) -> any Service {
         Application(
-            responder: AdminResponder(store),
+            responder: AdminResponder(store, uploads: uploads),
             server: .http1(),
             configuration: .init(address: .unixDomainSocket(path: path)),
             onServerRunning: { [logger] _ in

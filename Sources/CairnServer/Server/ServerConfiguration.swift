@@ -16,6 +16,13 @@ public struct ServerConfiguration: Hashable, Sendable {
     public var blobByteCountMax: UInt64 = 1 << 40
     /// The upload sessions that stay open between requests, of about 5 MiB each.
     public var openUploadCountMax = 256
+    /// The connections that are served at once; further ones wait. With the files of the store
+    /// they fit a descriptor limit of 1024.
+    public var connectionCountMax = 512
+    /// The time within which a client that sends a body must bring 1 KiB of it, or the end.
+    public var bodyWindow = Duration.seconds(30)
+    /// The time that requests under way have to end when the server is told to stop.
+    public var shutdownGrace = Duration.seconds(30)
 
     /// The defaults.
     public init() {}

@@ -1,5 +1,6 @@
 // Part of Cairn, a content-addressed blob store.
 internal import Cairn
+internal import CairnCore
 internal import CairnRegistry
 internal import Synchronization
 
@@ -11,6 +12,7 @@ internal import Synchronization
 final class UploadTable: Sendable {
     private struct Entry {
         let repositoryID: String
+        let repositoryName: String
         /// Nil while the store resumes it.
         var session: UploadSession?
         var isLent: Bool
@@ -31,7 +33,7 @@ final class UploadTable: Sendable {
         ) {
             useCount += 1
             entries[id] = Entry(
-                repositoryID: repository.id, session: session, isLent: true, lastUse: useCount,
+                repositoryID: repository.id, repositoryName: repository.name, session: session, isLent: true, lastUse: useCount,
                 acknowledgedByteCount: 0)
         }
     }
@@ -43,9 +45,12 @@ final class UploadTable: Sendable {
     init(openCountMax: Int) { self.openCountMax = openCountMax }
 
     /// Starts a session, which is lent to the caller.
-    func begin(in repository: Repository, byteCount: UInt64?) async throws -> UploadSession {
+    func begin(
+        in repository: Repository, algorithm: Digest.Algorithm, byteCount: UInt64?
+    ) async throws -> UploadSession {
         await makeRoom(for: 1)
-        let session = try await repository.beginUpload(expectedByteCount: byteCount)
+        let session = try await repository.beginUpload(
+            algorithm: algorithm, expectedByteCount: byteCount)
         let isOpen = state.withLock { state in
             guard !state.isClosed else { return false }
             state.insert(session.id, repository, session)
@@ -95,6 +100,24 @@ final class UploadTable: Sendable {
     func forget(_ id: UploadID) {
         let entry = state.withLock { $0.entries.removeValue(forKey: id) }
         for waiter in entry?.waiters ?? [] { waiter.resume() }
+    }
+
+    /// Lends a session that is open and idle; nil when it is not open here.
+    ///
+    /// - Throws: `uploadBusy` when a request has it.
+    func takeIdle(_ id: UploadID, inBucket name: String) throws(AdminError) -> UploadSession? {
+        let (isBusy, session) = state.withLock { state -> (Bool, UploadSession?) in
+            guard let entry = state.entries[id], entry.repositoryName == name else {
+                return (false, nil)
+            }
+            guard !entry.isLent else { return (true, nil) }
+            state.entries[id]?.isLent = true
+            return (false, entry.session)
+        }
+        guard !isBusy else {
+            throw AdminError(.uploadBusy, "A client is sending bytes to the upload session.")
+        }
+        return session
     }
 
     /// How many bytes of a session are safe, while a request has it; nil when none has.
