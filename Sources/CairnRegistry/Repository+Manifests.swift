@@ -178,7 +178,8 @@ extension Repository {
         var references: [Digest] = []
         var byteCounts: [Digest: UInt64] = [:]
         for descriptor in document.blobs + document.children {
-            if let byteCount = byteCounts.updateValue(descriptor.byteCount, forKey: descriptor.digest)
+            if let byteCount = byteCounts.updateValue(
+                descriptor.byteCount, forKey: descriptor.digest)
             {
                 guard byteCount == descriptor.byteCount else { throw Self.wrongSize }
                 continue

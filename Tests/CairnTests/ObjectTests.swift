@@ -63,10 +63,12 @@ import Testing
         let first = try await bucket.putObject("k", [1].span)
         let second = try await bucket.putObject("k", [2].span, if: .ifMatch(first.etag))
         #expect(first.etag != second.etag)
-        #expect(await code { try await bucket.putObject("k", [3].span, if: .ifMatch(first.etag)) }
-            == .preconditionFailed)
-        #expect(await code { try await bucket.deleteObject("k", ifMatch: first.etag) }
-            == .preconditionFailed)
+        #expect(
+            await code { try await bucket.putObject("k", [3].span, if: .ifMatch(first.etag)) }
+                == .preconditionFailed)
+        #expect(
+            await code { try await bucket.deleteObject("k", ifMatch: first.etag) }
+                == .preconditionFailed)
         #expect(try await bucket.headObject("k") == second)
         try await bucket.deleteObject("k", ifMatch: second.etag)
         #expect(await code { try await bucket.deleteObject("k") } == .objectUnknown)
@@ -78,9 +80,10 @@ import Testing
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("objects")
         let missing = Digest.sha256(of: [9].span)
-        #expect(await code {
-            try await bucket.putObject("k", [1].span, references: [missing])
-        } == .blobUnknown)
+        #expect(
+            await code {
+                try await bucket.putObject("k", [1].span, references: [missing])
+            } == .blobUnknown)
         #expect(try await bucket.describe().blobCount == 0)
         #expect(try await bucket.objects().objects.isEmpty)
         try await check(store)

@@ -31,8 +31,9 @@ import Testing
         let path = directory.path + "/store"
         try await Store.open(at: path, unlock: .passphrase("correct horse")).close()
         let before = try snapshot(path)
-        #expect(await code { _ = try await Store.open(at: path, unlock: .passphrase("wrong")) }
-            == .wrongPassphrase)
+        #expect(
+            await code { _ = try await Store.open(at: path, unlock: .passphrase("wrong")) }
+                == .wrongPassphrase)
         #expect(try snapshot(path) == before)
         try await Store.open(at: path, unlock: .passphrase("correct horse")).close()
     }
@@ -65,12 +66,14 @@ import Testing
         var configuration = StoreConfiguration()
         configuration.createIfMissing = false
         let path = directory.path
-        #expect(await code {
-            _ = try await Store.open(at: path + "/absent", configuration: configuration)
-        } == .storeNotFound)
-        #expect(await code {
-            _ = try await Store.open(at: path, configuration: configuration)
-        } == .storeNotFound)
+        #expect(
+            await code {
+                _ = try await Store.open(at: path + "/absent", configuration: configuration)
+            } == .storeNotFound)
+        #expect(
+            await code {
+                _ = try await Store.open(at: path, configuration: configuration)
+            } == .storeNotFound)
     }
 
     @Test func `invariant 2: flipped bits in a segment are never served`() async throws {

@@ -79,8 +79,9 @@ import Testing
         let before = try await store.statistics()
         let blob = try await second.put(bytes)
         let after = try await store.statistics()
-        #expect(after.storedByteCount - after.indexByteCount
-            == before.storedByteCount - before.indexByteCount)
+        #expect(
+            after.storedByteCount - after.indexByteCount
+                == before.storedByteCount - before.indexByteCount)
         #expect(after.logicalByteCount == 8_000_000)
         try await first.deleteBlob(blob.digest)
         #expect(try await second.contents(blob.digest) == bytes)

@@ -83,15 +83,17 @@ import Testing
         let bucket = try await store.defaultAccount.createBucket("uploads")
         let session = try await bucket.beginUpload()
         try await session.append(Self.bytes.span.extracting(..<3_000_000), at: 0)
-        #expect(await code { try await session.append([1].span, at: 3_000_001) }
-            == .uploadOffsetMismatch)
+        #expect(
+            await code { try await session.append([1].span, at: 3_000_001) }
+                == .uploadOffsetMismatch)
         var other = Array(Self.bytes[0..<3_100_000])
         other[1_234_567] ^= 1
         #expect(await code { try await session.append(other.span, at: 0) } == .uploadOffsetMismatch)
         other = Array(Self.bytes[2_999_990..<3_000_010])
         other[3] ^= 1
-        #expect(await code { try await session.append(other.span, at: 2_999_990) }
-            == .uploadOffsetMismatch)
+        #expect(
+            await code { try await session.append(other.span, at: 2_999_990) }
+                == .uploadOffsetMismatch)
         #expect(session.status.receivedByteCount == 3_000_000)
         for start in [0, 65_536, 2_900_000, 3_000_000] {
             let received = try await session.append(

@@ -64,17 +64,21 @@ struct ChunkReader: Sendable {
         var bytes = [UInt8](repeating: 0, count: Int(entry.storedByteCount))
         var span = bytes.mutableSpan
         try open(raw.span, .recipe, entry.hash, entry.storedByteCount, id, into: &span, &context)
-        return try lower("reading a recipe", core: { () throws(CoreError) in
-            try RecipeNode(decoding: bytes.span, level: entry.level, byteCount: entry.byteCount)
-        })
+        return try lower(
+            "reading a recipe",
+            core: { () throws(CoreError) in
+                try RecipeNode(decoding: bytes.span, level: entry.level, byteCount: entry.byteCount)
+            })
     }
 
     // MARK: -
 
     private func locate(_ ids: [ChunkID]) throws(StoreError) -> [RecordLocation] {
-        let rows = try lower("looking up chunks", index: { () throws(IndexError) in
-            try engine.index.getMany(Tables.chunks, ids.map(\.octets.bytes))
-        })
+        let rows = try lower(
+            "looking up chunks",
+            index: { () throws(IndexError) in
+                try engine.index.getMany(Tables.chunks, ids.map(\.octets.bytes))
+            })
         var locations: [RecordLocation] = []
         locations.reserveCapacity(ids.count)
         for row in rows {
@@ -82,9 +86,11 @@ struct ChunkReader: Sendable {
                 throw StoreError(.corrupted, "a chunk has no row in the chunk table")
             }
             locations.append(
-                try lower("looking up chunks", core: { () throws(CoreError) in
-                    try ChunkRow(decoding: row).placement.location
-                }))
+                try lower(
+                    "looking up chunks",
+                    core: { () throws(CoreError) in
+                        try ChunkRow(decoding: row).placement.location
+                    }))
         }
         return locations
     }
@@ -110,12 +116,14 @@ struct ChunkReader: Sendable {
     private func readRun(_ run: ArraySlice<RecordLocation>) throws(StoreError) -> [UInt8] {
         guard let first = run.first, let last = run.last else { return [] }
         let byteCount = Int(last.offset - first.offset) + Int(last.byteCount)
-        return try lower("reading chunks", segments: { () throws(SegmentError) in
-            var bytes = [UInt8](repeating: 0, count: byteCount)
-            var span = bytes.mutableSpan
-            try engine.segments.read(segment: first.segment, offset: first.offset, into: &span)
-            return bytes
-        })
+        return try lower(
+            "reading chunks",
+            segments: { () throws(SegmentError) in
+                var bytes = [UInt8](repeating: 0, count: byteCount)
+                var span = bytes.mutableSpan
+                try engine.segments.read(segment: first.segment, offset: first.offset, into: &span)
+                return bytes
+            })
     }
 
     private func open(

@@ -28,9 +28,11 @@ extension Engine {
     func sealingKey(
         of record: [UInt8], owner bucket: BucketID
     ) async throws(StoreError) -> SealingKey {
-        let header = try lower("opening a sealed record", core: { () throws(CoreError) in
-            try RecordHeader(parsing: record.span)
-        })
+        let header = try lower(
+            "opening a sealed record",
+            core: { () throws(CoreError) in
+                try RecordHeader(parsing: record.span)
+            })
         return SealingKey(
             slot: header.keySlot, key: try await keys.secret(header.keySlot),
             scope: RecordScope(storeID: storeID, ownerID: bucket.octets))
@@ -90,9 +92,11 @@ extension Engine {
     ) throws(StoreError) -> Capability {
         let bytes = try context.open(
             link.sealedCapability, as: .metadata, name: name.octets, under: key)
-        let capability = try lower("opening a link", core: { () throws(CoreError) in
-            try Capability(decoding: bytes)
-        })
+        let capability = try lower(
+            "opening a link",
+            core: { () throws(CoreError) in
+                try Capability(decoding: bytes)
+            })
         guard capability.byteCount == link.byteCount,
             (capability.root == nil) == (link.rootID == nil)
         else { throw StoreError(.corrupted, "a link contradicts its capability") }
@@ -106,9 +110,11 @@ extension Engine {
             try index.get(Tables.links, RowKey.link(bucket, name))
         }
         guard let bytes else { return nil }
-        return try lower("reading a link", core: { () throws(CoreError) in
-            try LinkRow(decoding: bytes)
-        })
+        return try lower(
+            "reading a link",
+            core: { () throws(CoreError) in
+                try LinkRow(decoding: bytes)
+            })
     }
 
     /// The link and the capability of a blob; nil when the bucket has none of this digest.

@@ -153,9 +153,11 @@ public final class Account: Sendable {
             try index.get(Tables.accounts, Array(name.utf8))
         }
         guard let bytes else { return nil }
-        return try lower("reading an account", core: { () throws(CoreError) in
-            try AccountRow(decoding: bytes)
-        })
+        return try lower(
+            "reading an account",
+            core: { () throws(CoreError) in
+                try AccountRow(decoding: bytes)
+            })
     }
 
     private func open(_ id: BucketID, _ sealed: [UInt8]) async throws(StoreError) -> Bucket {
@@ -168,9 +170,11 @@ extension Engine {
         try await pool.run { [sealingKey] (context) throws(StoreError) in
             let bytes = try context.open(
                 sealed, as: .metadata, name: Octets32(padding: id.octets), under: sealingKey)
-            return try lower("reading a bucket", core: { () throws(CoreError) in
-                try BucketRow(decoding: bytes)
-            })
+            return try lower(
+                "reading a bucket",
+                core: { () throws(CoreError) in
+                    try BucketRow(decoding: bytes)
+                })
         }
     }
 

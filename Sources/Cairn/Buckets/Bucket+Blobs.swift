@@ -90,7 +90,8 @@ extension Bucket {
             throw StoreError(.invalidArgument, "a blob is mounted within one account")
         }
         let sourceKeys = try await source.keys()
-        guard let (link, capability) = try await engine.find(digest, in: source.bucketID, sourceKeys)
+        guard
+            let (link, capability) = try await engine.find(digest, in: source.bucketID, sourceKeys)
         else { throw Self.unknown(digest) }
         let blob = try await mountable(capability, link, from: source, sourceKeys)
         let (bucketID, sourceID) = (bucketID, source.bucketID)
@@ -114,7 +115,9 @@ extension Bucket {
         let name = try await keys().linkName(of: digest)
         let bucketID = bucketID
         try await engine.transact { (transaction) throws(StoreError) in
-            guard let link = try transaction.link(bucketID, name) else { throw Self.unknown(digest) }
+            guard let link = try transaction.link(bucketID, name) else {
+                throw Self.unknown(digest)
+            }
             guard link.referenceCount == 0 else {
                 throw StoreError(
                     .blobReferenced,
@@ -155,9 +158,11 @@ extension Bucket {
     ) async throws(StoreError) -> [(LinkName, LinkRow, SealingKey)] {
         var links: [(LinkName, LinkRow, SealingKey)] = []
         for row in rows {
-            let link = try lower("listing blobs", core: { () throws(CoreError) in
-                try LinkRow(decoding: row.value)
-            })
+            let link = try lower(
+                "listing blobs",
+                core: { () throws(CoreError) in
+                    try LinkRow(decoding: row.value)
+                })
             let key = try await engine.sealingKey(of: link.sealedCapability, owner: bucketID)
             links.append((Self.linkName(ofKey: row.key), link, key))
         }
@@ -169,7 +174,8 @@ extension Bucket {
     ) async throws(StoreError) -> PreparedBlob {
         let keys = try await keys()
         guard let rootID = link.rootID else {
-            let bytes = try await engine.smallBlob(capability.digest, in: source.bucketID, sourceKeys)
+            let bytes = try await engine.smallBlob(
+                capability.digest, in: source.bucketID, sourceKeys)
             return try await engine.pool.run { [engine, bucketID] (context) throws(StoreError) in
                 try engine.prepareSmall(
                     bytes, capability.digest, isPinned: true, bucketID, keys, &context)

@@ -116,7 +116,8 @@ extension Bucket {
         prefix: String = "", after: String? = nil, limit: Int = 1000
     ) async throws(StoreError) -> ObjectPage {
         try Self.checkPage(limit)
-        let (from, end) = Self.bounds(RowKey.object(bucketID, prefix), after.map { RowKey.object(bucketID, $0) })
+        let (from, end) = Self.bounds(
+            RowKey.object(bucketID, prefix), after.map { RowKey.object(bucketID, $0) })
         let rows = try await engine.read("listing objects") { (index) throws(IndexError) in
             try index.scan(Tables.objects, from: from, before: end, limit: limit + 1)
         }
@@ -179,16 +180,20 @@ extension Bucket {
     private func open(
         _ key: String, _ bytes: [UInt8], _ keys: BucketKeys
     ) async throws(StoreError) -> ObjectDescription {
-        let row = try lower("reading an object", core: { () throws(CoreError) in
-            try ObjectRow(decoding: bytes)
-        })
+        let row = try lower(
+            "reading an object",
+            core: { () throws(CoreError) in
+                try ObjectRow(decoding: bytes)
+            })
         let sealingKey = try await engine.sealingKey(of: row.sealed, owner: bucketID)
         return try await engine.pool.run { (context) throws(StoreError) in
             let plaintext = try context.open(
                 row.sealed, as: .metadata, name: keys.objectName(of: key), under: sealingKey)
-            return try lower("reading an object", core: { () throws(CoreError) in
-                try ObjectDescription(key: key, decoding: plaintext)
-            })
+            return try lower(
+                "reading an object",
+                core: { () throws(CoreError) in
+                    try ObjectDescription(key: key, decoding: plaintext)
+                })
         }
     }
 }

@@ -56,15 +56,17 @@ extension Bucket {
         let rows = try await engine.read("listing uploads") { (index) throws(IndexError) in
             try index.scan(Tables.uploads, prefix: prefix, after: after, limit: limit)
         }
-        return try lower("listing uploads", core: { () throws(CoreError) in
-            var uploads: [UploadDescription] = []
-            for row in rows {
-                let id = UploadID(
-                    octets: Octets16(row.key.span.extracting(Octets16.byteCount...)))
-                uploads.append(try UploadRow(decoding: row.value).describe(id))
-            }
-            return uploads
-        })
+        return try lower(
+            "listing uploads",
+            core: { () throws(CoreError) in
+                var uploads: [UploadDescription] = []
+                for row in rows {
+                    let id = UploadID(
+                        octets: Octets16(row.key.span.extracting(Octets16.byteCount...)))
+                    uploads.append(try UploadRow(decoding: row.value).describe(id))
+                }
+                return uploads
+            })
     }
 
     /// Ends an upload session that has no handle in this process. Durable on return.

@@ -117,41 +117,50 @@ struct ChunkPlacer: Sendable {
 
     private func lookUp(_ ids: [ChunkID]) throws(StoreError) -> [Placement?] {
         guard !ids.isEmpty else { return [] }
-        let rows = try lower("looking up chunks", index: { () throws(IndexError) in
-            try engine.index.getMany(Tables.chunks, ids.map(\.octets.bytes))
-        })
-        return try lower("looking up chunks", core: { () throws(CoreError) in
-            var placements: [Placement?] = []
-            placements.reserveCapacity(rows.count)
-            for bytes in rows {
-                let row = try bytes.map { bytes throws(CoreError) in
-                    try ChunkRow(decoding: bytes)
+        let rows = try lower(
+            "looking up chunks",
+            index: { () throws(IndexError) in
+                try engine.index.getMany(Tables.chunks, ids.map(\.octets.bytes))
+            })
+        return try lower(
+            "looking up chunks",
+            core: { () throws(CoreError) in
+                var placements: [Placement?] = []
+                placements.reserveCapacity(rows.count)
+                for bytes in rows {
+                    let row = try bytes.map { bytes throws(CoreError) in
+                        try ChunkRow(decoding: bytes)
+                    }
+                    // A chunk that nothing refers to may be swept at any time: never a duplicate.
+                    placements.append(row.flatMap { $0.referenceCount > 0 ? $0.placement : nil })
                 }
-                // A chunk that nothing refers to may be swept at any time: never a duplicate.
-                placements.append(row.flatMap { $0.referenceCount > 0 ? $0.placement : nil })
-            }
-            return placements
-        })
+                return placements
+            })
     }
 
     private func write(
         _ bytes: Span<UInt8>, _ hash: ChunkHash, _ id: ChunkID, compress: Bool,
         _ context: inout WorkerContext
     ) throws(StoreError) -> Placement {
-        let plan = try lower("sealing a chunk", core: { () throws(CoreError) in
-            try context.sealer.plan(bytes, compress: compress, suite: .convergent)
-        })
-        let location = try lower("appending a chunk", segments: { () throws(SegmentError) in
-            try engine.segments.append(byteCount: plan.recordByteCount) {
-                (out) throws(CoreError) in
-                try domain.withChunkKey(hash, byteCount: UInt32(bytes.count)) {
-                    (key) throws(CoreError) in
-                    try context.sealer.seal(
-                        plan, bytes, type: .chunk, name: id.octets, keySlot: domainSlot, key: key,
-                        scope: domain.scope, into: &out)
+        let plan = try lower(
+            "sealing a chunk",
+            core: { () throws(CoreError) in
+                try context.sealer.plan(bytes, compress: compress, suite: .convergent)
+            })
+        let location = try lower(
+            "appending a chunk",
+            segments: { () throws(SegmentError) in
+                try engine.segments.append(byteCount: plan.recordByteCount) {
+                    (out) throws(CoreError) in
+                    try domain.withChunkKey(hash, byteCount: UInt32(bytes.count)) {
+                        (key) throws(CoreError) in
+                        try context.sealer.seal(
+                            plan, bytes, type: .chunk, name: id.octets, keySlot: domainSlot,
+                            key: key,
+                            scope: domain.scope, into: &out)
+                    }
                 }
-            }
-        })
+            })
         return Placement(location: location, kind: .data)
     }
 
@@ -166,14 +175,16 @@ struct ChunkPlacer: Sendable {
         let byteCount =
             nodeByteCount
             + RecordHeader.recordByteCount(suite: .committed, plaintextByteCount: list.count)
-        let location = try lower("appending a recipe", segments: { () throws(SegmentError) in
-            try engine.segments.append(byteCount: byteCount) { (out) throws(CoreError) in
-                var first = out.part(0..<nodeByteCount)
-                try seal(node, hash, id, into: &first, &context)
-                var second = out.part(nodeByteCount..<byteCount)
-                try seal(list, of: id, into: &second, &context)
-            }
-        })
+        let location = try lower(
+            "appending a recipe",
+            segments: { () throws(SegmentError) in
+                try engine.segments.append(byteCount: byteCount) { (out) throws(CoreError) in
+                    var first = out.part(0..<nodeByteCount)
+                    try seal(node, hash, id, into: &first, &context)
+                    var second = out.part(nodeByteCount..<byteCount)
+                    try seal(list, of: id, into: &second, &context)
+                }
+            })
         return Placement(
             location: RecordLocation(
                 segment: location.segment, offset: location.offset,

@@ -116,7 +116,9 @@ final class GroupCommitter: Sendable {
         let synced = syncIndex(index, after: results)
         for (request, result) in zip(group, results) {
             // What was applied but not synced is not acknowledged.
-            if case .success = result { request.completion(synced) } else {
+            if case .success = result {
+                request.completion(synced)
+            } else {
                 request.completion(result)
             }
         }
@@ -162,9 +164,11 @@ final class GroupCommitter: Sendable {
     private static func attempt(
         _ request: CommitRequest, on index: any Index
     ) throws(StoreError) -> Bool {
-        let transaction = try lower("beginning a transaction", index: { () throws(IndexError) in
-            try index.begin()
-        })
+        let transaction = try lower(
+            "beginning a transaction",
+            index: { () throws(IndexError) in
+                try index.begin()
+            })
         do throws(StoreError) {
             try request.body(transaction)
         } catch {

@@ -8,9 +8,11 @@ struct WorkerContext: ~Copyable, Sendable {
     var sealer: RecordSealer
 
     init(random: any RandomSource) throws(StoreError) {
-        sealer = try lower("preparing a worker thread", core: { () throws(CoreError) in
-            try RecordSealer(random: random)
-        })
+        sealer = try lower(
+            "preparing a worker thread",
+            core: { () throws(CoreError) in
+                try RecordSealer(random: random)
+            })
     }
 }
 

@@ -91,9 +91,11 @@ final class KeyTable: Sendable {
     func domain(_ slot: UInt32) async throws(StoreError) -> DomainKeys {
         if case .domain(let domain)? = cached(slot) { return domain }
         let (secret, row) = try await unwrap(slot)
-        let domain = try lower("deriving the keys of a domain", core: { () throws(CoreError) in
-            try DomainKeys(domainSecret: secret, storeID: storeID, domainID: row.ownerID)
-        })
+        let domain = try lower(
+            "deriving the keys of a domain",
+            core: { () throws(CoreError) in
+                try DomainKeys(domainSecret: secret, storeID: storeID, domainID: row.ownerID)
+            })
         remember(.domain(domain), in: slot)
         return domain
     }
@@ -131,15 +133,19 @@ final class KeyTable: Sendable {
 
     private func unwrap(_ slot: UInt32) async throws(StoreError) -> (SecretBytes, KeyRow) {
         let row = try await pool.run { [index] (_) throws(StoreError) -> KeyRow in
-            let bytes = try lower("reading a key", index: { () throws(IndexError) in
-                try index.get(Tables.keys, RowKey.keySlot(slot))
-            })
+            let bytes = try lower(
+                "reading a key",
+                index: { () throws(IndexError) in
+                    try index.get(Tables.keys, RowKey.keySlot(slot))
+                })
             guard let bytes else {
                 throw StoreError(.corrupted, "the key table has no slot \(slot)")
             }
-            return try lower("reading a key", core: { () throws(CoreError) in
-                try KeyRow(decoding: bytes)
-            })
+            return try lower(
+                "reading a key",
+                core: { () throws(CoreError) in
+                    try KeyRow(decoding: bytes)
+                })
         }
         return (try await unwrap(row), row)
     }

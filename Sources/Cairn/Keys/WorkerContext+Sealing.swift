@@ -14,30 +14,35 @@ extension WorkerContext {
     mutating func seal(
         _ plaintext: [UInt8], as type: RecordType, name: Octets32, under key: SealingKey
     ) throws(StoreError) -> [UInt8] {
-        try lower("sealing a record", core: { () throws(CoreError) in
-            let plan = try sealer.plan(
-                plaintext.span, compress: type == .smallBlob, suite: .committed)
-            var record = [UInt8](repeating: 0, count: plan.recordByteCount)
-            var out = record.mutableSpan
-            try key.key.withSpan { (secret) throws(CoreError) in
-                try sealer.seal(
-                    plan, plaintext.span, type: type, name: name, keySlot: key.slot, key: secret,
-                    scope: key.scope, into: &out)
-            }
-            return record
-        })
+        try lower(
+            "sealing a record",
+            core: { () throws(CoreError) in
+                let plan = try sealer.plan(
+                    plaintext.span, compress: type == .smallBlob, suite: .committed)
+                var record = [UInt8](repeating: 0, count: plan.recordByteCount)
+                var out = record.mutableSpan
+                try key.key.withSpan { (secret) throws(CoreError) in
+                    try sealer.seal(
+                        plan, plaintext.span, type: type, name: name, keySlot: key.slot,
+                        key: secret,
+                        scope: key.scope, into: &out)
+                }
+                return record
+            })
     }
 
     mutating func open(
         _ record: [UInt8], as type: RecordType, name: Octets32, under key: SealingKey
     ) throws(StoreError) -> [UInt8] {
-        try lower("opening a sealed record", core: { () throws(CoreError) in
-            try key.key.withSpan { (secret) throws(CoreError) in
-                try sealer.open(
-                    record.span, expecting: type, suite: .committed, name: name, key: secret,
-                    scope: key.scope)
-            }
-        })
+        try lower(
+            "opening a sealed record",
+            core: { () throws(CoreError) in
+                try key.key.withSpan { (secret) throws(CoreError) in
+                    try sealer.open(
+                        record.span, expecting: type, suite: .committed, name: name, key: secret,
+                        scope: key.scope)
+                }
+            })
     }
 }
 

@@ -96,46 +96,58 @@ struct Transaction {
     init(_ base: any IndexTransaction) { self.base = base }
 
     func get(_ table: IndexTable, _ key: [UInt8]) throws(StoreError) -> [UInt8]? {
-        try lower("reading \(table.name)", index: { () throws(IndexError) in
-            try base.get(table, key)
-        })
+        try lower(
+            "reading \(table.name)",
+            index: { () throws(IndexError) in
+                try base.get(table, key)
+            })
     }
 
     func getMany(_ table: IndexTable, _ keys: [[UInt8]]) throws(StoreError) -> [[UInt8]?] {
-        try lower("reading \(table.name)", index: { () throws(IndexError) in
-            try base.getMany(table, keys)
-        })
+        try lower(
+            "reading \(table.name)",
+            index: { () throws(IndexError) in
+                try base.getMany(table, keys)
+            })
     }
 
     /// The first rows whose keys begin with `prefix`.
     func scan(
         _ table: IndexTable, prefix: [UInt8], limit: Int
     ) throws(StoreError) -> [IndexEntry] {
-        try lower("reading \(table.name)", index: { () throws(IndexError) in
-            try base.scan(
-                table, from: prefix, before: RowKey.end(ofPrefix: prefix), limit: limit)
-        })
+        try lower(
+            "reading \(table.name)",
+            index: { () throws(IndexError) in
+                try base.scan(
+                    table, from: prefix, before: RowKey.end(ofPrefix: prefix), limit: limit)
+            })
     }
 
     func put(_ table: IndexTable, _ key: [UInt8], _ value: [UInt8]) throws(StoreError) {
-        try lower("writing \(table.name)", index: { () throws(IndexError) in
-            try base.put(table, key, value)
-        })
+        try lower(
+            "writing \(table.name)",
+            index: { () throws(IndexError) in
+                try base.put(table, key, value)
+            })
     }
 
     func delete(_ table: IndexTable, _ key: [UInt8]) throws(StoreError) {
-        try lower("writing \(table.name)", index: { () throws(IndexError) in
-            try base.delete(table, key)
-        })
+        try lower(
+            "writing \(table.name)",
+            index: { () throws(IndexError) in
+                try base.delete(table, key)
+            })
     }
 
     func add(
         _ counter: UsageCounter, of bucket: BucketID, _ delta: Int64
     ) throws(StoreError) {
         guard delta != 0 else { return }
-        try lower("writing usage", index: { () throws(IndexError) in
-            try base.add(Tables.usage, RowKey.usage(bucket, counter), delta)
-        })
+        try lower(
+            "writing usage",
+            index: { () throws(IndexError) in
+                try base.add(Tables.usage, RowKey.usage(bucket, counter), delta)
+            })
     }
 
     /// Reads a row and decodes it.
@@ -143,8 +155,10 @@ struct Transaction {
         _ table: IndexTable, _ key: [UInt8], _ decode: ([UInt8]) throws(CoreError) -> Row
     ) throws(StoreError) -> Row? {
         guard let bytes = try get(table, key) else { return nil }
-        return try lower("reading \(table.name)", core: { () throws(CoreError) in
-            try decode(bytes)
-        })
+        return try lower(
+            "reading \(table.name)",
+            core: { () throws(CoreError) in
+                try decode(bytes)
+            })
     }
 }

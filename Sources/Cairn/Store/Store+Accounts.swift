@@ -54,16 +54,18 @@ extension Store {
         let rows = try await engine.read("listing accounts") { (index) throws(IndexError) in
             try index.scan(Tables.accounts, from: start, before: nil, limit: limit)
         }
-        return try lower("listing accounts", core: { () throws(CoreError) in
-            var accounts: [Account] = []
-            for row in rows {
-                accounts.append(
-                    Account(
-                        String(decoding: row.key, as: UTF8.self),
-                        try AccountRow(decoding: row.value), engine))
-            }
-            return accounts
-        })
+        return try lower(
+            "listing accounts",
+            core: { () throws(CoreError) in
+                var accounts: [Account] = []
+                for row in rows {
+                    accounts.append(
+                        Account(
+                            String(decoding: row.key, as: UTF8.self),
+                            try AccountRow(decoding: row.value), engine))
+                }
+                return accounts
+            })
     }
 
     /// Deletes an account without buckets. Durable on return.

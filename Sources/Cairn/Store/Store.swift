@@ -64,9 +64,11 @@ public final class Store: Sendable {
     package static func open(
         _ seams: StoreSeams, unlock: KeyringUnlock, configuration: StoreConfiguration
     ) async throws(StoreError) -> Store {
-        let lock = try lower("opening the store", disk: { () throws(DiskError) in
-            try seams.disk.lock(StoreFormat.lock)
-        })
+        let lock = try lower(
+            "opening the store",
+            disk: { () throws(DiskError) in
+                try seams.disk.lock(StoreFormat.lock)
+            })
         do throws(StoreError) {
             let opening = StoreOpening(seams: seams, unlock: unlock, configuration: configuration)
             let engine = try await opening.run()

@@ -39,22 +39,24 @@ enum StoreFormat {
 
     /// The store's id.
     static func decodeMarker(_ bytes: [UInt8]) throws(StoreError) -> Octets16 {
-        try lower("reading the store's marker", core: { () throws(CoreError) in
-            var reader = ByteReader(bytes.span)
-            guard try reader.readBytes(magic.count).hasSameBytes(as: magic.span) else {
-                throw CoreError(.corrupted, "the marker does not begin as one")
-            }
-            let found = try reader.readUInt16()
-            guard found == version else {
-                throw CoreError(
-                    found > version ? .unsupportedVersion : .corrupted,
-                    "the store has format version \(found), this release reads \(version)")
-            }
-            try reader.readZeros(2)
-            let storeID = try reader.readOctets16()
-            try reader.readChecksum()
-            try reader.expectEnd()
-            return storeID
-        })
+        try lower(
+            "reading the store's marker",
+            core: { () throws(CoreError) in
+                var reader = ByteReader(bytes.span)
+                guard try reader.readBytes(magic.count).hasSameBytes(as: magic.span) else {
+                    throw CoreError(.corrupted, "the marker does not begin as one")
+                }
+                let found = try reader.readUInt16()
+                guard found == version else {
+                    throw CoreError(
+                        found > version ? .unsupportedVersion : .corrupted,
+                        "the store has format version \(found), this release reads \(version)")
+                }
+                try reader.readZeros(2)
+                let storeID = try reader.readOctets16()
+                try reader.readChecksum()
+                try reader.expectEnd()
+                return storeID
+            })
     }
 }

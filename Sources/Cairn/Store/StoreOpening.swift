@@ -32,9 +32,11 @@ struct StoreOpening: Sendable {
             return try openKeyring()
         }
         let index = try await pool.run { (_) throws(StoreError) -> any Index in
-            try lower("opening the index", index: { () throws(IndexError) in
-                try seams.openIndex(Tables.all)
-            })
+            try lower(
+                "opening the index",
+                index: { () throws(IndexError) in
+                    try seams.openIndex(Tables.all)
+                })
         }
         let keys = KeyTable(
             storeID: storeID, provider: keyring, index: index, pool: pool, clock: seams.clock)
@@ -51,11 +53,13 @@ struct StoreOpening: Sendable {
         }
         let storeKey = try await keys.secret(StoreFormat.storeKeySlot)
         let segments = try await pool.run { (_) throws(StoreError) in
-            try lower("opening the segments", segments: { () throws(SegmentError) in
-                try LocalSegmentStore.open(
-                    disk: seams.disk, directory: StoreFormat.segments, storeID: storeID,
-                    configuration: seams.segments)
-            })
+            try lower(
+                "opening the segments",
+                segments: { () throws(SegmentError) in
+                    try LocalSegmentStore.open(
+                        disk: seams.disk, directory: StoreFormat.segments, storeID: storeID,
+                        configuration: seams.segments)
+                })
         }
         return Engine(
             storeID: storeID, configuration: configuration, chunker: row.chunker,
@@ -66,26 +70,32 @@ struct StoreOpening: Sendable {
 
     // The id of the store; a new one, and true, where there is none yet.
     private func identify() throws(StoreError) -> (Octets16, isNew: Bool) {
-        let exists = try lower("looking for a store", disk: { () throws(DiskError) in
-            try seams.disk.exists(StoreFormat.marker)
-        })
+        let exists = try lower(
+            "looking for a store",
+            disk: { () throws(DiskError) in
+                try seams.disk.exists(StoreFormat.marker)
+            })
         guard exists else { return (try prepareCreation(), true) }
         return (try StoreFormat.decodeMarker(readMarker()), false)
     }
 
     private func readMarker() throws(StoreError) -> [UInt8] {
-        try lower("reading the store's marker", disk: { () throws(DiskError) in
-            try seams.disk.readAll(StoreFormat.marker, upTo: 4096)
-        })
+        try lower(
+            "reading the store's marker",
+            disk: { () throws(DiskError) in
+                try seams.disk.readAll(StoreFormat.marker, upTo: 4096)
+            })
     }
 
     private func prepareCreation() throws(StoreError) -> Octets16 {
         guard configuration.createIfMissing else {
             throw StoreError(.storeNotFound, "there is no store here; create one first")
         }
-        let names = try lower("looking for a store", disk: { () throws(DiskError) in
-            try seams.disk.list("")
-        })
+        let names = try lower(
+            "looking for a store",
+            disk: { () throws(DiskError) in
+                try seams.disk.list("")
+            })
         let isInterrupted = names.contains(StoreFormat.creating)
         let own = Set([StoreFormat.keyring, StoreFormat.index, StoreFormat.segments])
         guard isInterrupted || own.isDisjoint(with: names) else {
@@ -108,69 +118,86 @@ struct StoreOpening: Sendable {
         let accountRow = AccountRow(
             id: account, createdAt: now, domainSlot: StoreFormat.firstKeySlot)
         try await pool.run { (_) throws(StoreError) in
-            try lower("creating a store", index: { () throws(IndexError) in
-                let transaction = try index.begin()
-                try transaction.put(Tables.meta, MetaKey.store, store.encoded())
-                try transaction.put(
-                    Tables.meta, MetaKey.nextKeySlot,
-                    RowKey.bigEndian(StoreFormat.firstKeySlot + 1))
-                try transaction.put(
-                    Tables.keys, RowKey.keySlot(StoreFormat.storeKeySlot), storeKey.encoded())
-                try transaction.put(
-                    Tables.keys, RowKey.keySlot(StoreFormat.firstKeySlot), domain.encoded())
-                try transaction.put(
-                    Tables.accounts, Array(Store.defaultAccountName.utf8), accountRow.encoded())
-                try transaction.commit()
-                try index.sync()
-            })
+            try lower(
+                "creating a store",
+                index: { () throws(IndexError) in
+                    let transaction = try index.begin()
+                    try transaction.put(Tables.meta, MetaKey.store, store.encoded())
+                    try transaction.put(
+                        Tables.meta, MetaKey.nextKeySlot,
+                        RowKey.bigEndian(StoreFormat.firstKeySlot + 1))
+                    try transaction.put(
+                        Tables.keys, RowKey.keySlot(StoreFormat.storeKeySlot), storeKey.encoded())
+                    try transaction.put(
+                        Tables.keys, RowKey.keySlot(StoreFormat.firstKeySlot), domain.encoded())
+                    try transaction.put(
+                        Tables.accounts, Array(Store.defaultAccountName.utf8), accountRow.encoded())
+                    try transaction.commit()
+                    try index.sync()
+                })
             // Last: what has no marker is no store.
             try replace(StoreFormat.marker, StoreFormat.encodeMarker(storeID))
-            try lower("creating a store", disk: { () throws(DiskError) in
-                try seams.disk.remove(StoreFormat.creating)
-                try seams.disk.syncDirectory("")
-            })
+            try lower(
+                "creating a store",
+                disk: { () throws(DiskError) in
+                    try seams.disk.remove(StoreFormat.creating)
+                    try seams.disk.syncDirectory("")
+                })
         }
     }
 
     private func readStoreRow(_ index: any Index) throws(StoreError) -> StoreRow {
-        let bytes = try lower("reading the index", index: { () throws(IndexError) in
-            try index.get(Tables.meta, MetaKey.store)
-        })
+        let bytes = try lower(
+            "reading the index",
+            index: { () throws(IndexError) in
+                try index.get(Tables.meta, MetaKey.store)
+            })
         guard let bytes else { throw StoreError(.corrupted, "the index has lost its first row") }
-        return try lower("reading the index", core: { () throws(CoreError) in
-            try StoreRow(decoding: bytes)
-        })
+        return try lower(
+            "reading the index",
+            core: { () throws(CoreError) in
+                try StoreRow(decoding: bytes)
+            })
     }
 
     private func replace(_ path: String, _ bytes: [UInt8]) throws(StoreError) {
-        try lower("writing \(path)", disk: { () throws(DiskError) in
-            try seams.disk.replace(path, with: bytes.span)
-        })
+        try lower(
+            "writing \(path)",
+            disk: { () throws(DiskError) in
+                try seams.disk.replace(path, with: bytes.span)
+            })
     }
 
     // MARK: - Keyring
 
     private func makeKeyring() throws(StoreError) -> Keyring {
         let protection = try protection(makingKeyFile: true)
-        let (keyring, bytes) = try lower("creating the keyring", keys: { () throws(KeyError) in
-            let keyring = try Keyring.create(
-                protection: protection, random: seams.random, clock: seams.clock)
-            return (keyring, try keyring.encoded())
-        })
+        let (keyring, bytes) = try lower(
+            "creating the keyring",
+            keys: { () throws(KeyError) in
+                let keyring = try Keyring.create(
+                    protection: protection, random: seams.random, clock: seams.clock)
+                return (keyring, try keyring.encoded())
+            })
         // Durable before anything is wrapped with it.
         try replace(StoreFormat.keyring, bytes)
         return keyring
     }
 
     private func openKeyring() throws(StoreError) -> Keyring {
-        let bytes = try lower("reading the keyring", disk: { () throws(DiskError) in
-            try seams.disk.readAll(StoreFormat.keyring, upTo: Keyring.encodedByteCountMax)
-        })
+        let bytes = try lower(
+            "reading the keyring",
+            disk: { () throws(DiskError) in
+                try seams.disk.readAll(StoreFormat.keyring, upTo: Keyring.encodedByteCountMax)
+            })
         let protection = try protection(makingKeyFile: false)
-        return try lower("opening the keyring", keys: { () throws(KeyError) in
-            try Keyring(
-                decoding: bytes, protection: protection, random: seams.random, clock: seams.clock)
-        })
+        return try lower(
+            "opening the keyring",
+            keys: { () throws(KeyError) in
+                try Keyring(
+                    decoding: bytes, protection: protection, random: seams.random,
+                    clock: seams.clock)
+            })
     }
 
     private func protection(makingKeyFile: Bool) throws(StoreError) -> KeyringProtection {
@@ -196,9 +223,11 @@ struct StoreOpening: Sendable {
         if directory.isEmpty { directory = path.hasPrefix("/") ? "/" : "." }
         let name = String(path.split(separator: "/").last ?? "")
         let root = directory
-        let disk = try lower("reading the key file", disk: { () throws(DiskError) -> LocalDisk in
-            try LocalDisk(root: root)
-        })
+        let disk = try lower(
+            "reading the key file",
+            disk: { () throws(DiskError) -> LocalDisk in
+                try LocalDisk(root: root)
+            })
         return try keyFile(name, on: disk)
     }
 

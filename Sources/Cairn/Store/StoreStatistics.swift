@@ -50,14 +50,18 @@ extension Engine {
                 index: { () throws(IndexError) -> StoreStatistics in
                     try Self.count(try index.snapshot())
                 })
-            let figures = try lower("counting rows", index: { () throws(IndexError) in
-                try index.statistics()
-            })
+            let figures = try lower(
+                "counting rows",
+                index: { () throws(IndexError) in
+                    try index.statistics()
+                })
             statistics.chunkCount = figures.entryCount
             statistics.indexByteCount = figures.byteCount + figures.unflushedByteCount
-            let summaries = try lower("counting segments", segments: { () throws(SegmentError) in
-                try segments.segments()
-            })
+            let summaries = try lower(
+                "counting segments",
+                segments: { () throws(SegmentError) in
+                    try segments.segments()
+                })
             statistics.segmentCount = UInt64(summaries.count)
             statistics.storedByteCount =
                 summaries.reduce(statistics.indexByteCount) { $0 + $1.byteCount }

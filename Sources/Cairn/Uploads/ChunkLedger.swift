@@ -67,9 +67,11 @@ struct ChunkLedger: Sendable {
         let ids = deltas.keys.sorted { $0.octets < $1.octets }
         let rows = try transaction.getMany(Tables.chunks, ids.map(\.octets.bytes))
         for (id, bytes) in zip(ids, rows) {
-            let row = try lower("reading a chunk row", core: { () throws(CoreError) in
-                try bytes.map { bytes throws(CoreError) in try ChunkRow(decoding: bytes) }
-            })
+            let row = try lower(
+                "reading a chunk row",
+                core: { () throws(CoreError) in
+                    try bytes.map { bytes throws(CoreError) in try ChunkRow(decoding: bytes) }
+                })
             try change(
                 id, row, by: deltas[id] ?? 0, newPlacement: placements[id]?.placement, transaction)
         }
@@ -117,9 +119,11 @@ struct ChunkLedger: Sendable {
     private static func put(
         _ id: ChunkID, _ row: ChunkRow, _ transaction: Transaction
     ) throws(StoreError) {
-        let bytes = try lower("writing a chunk row", core: { () throws(CoreError) in
-            try row.encoded()
-        })
+        let bytes = try lower(
+            "writing a chunk row",
+            core: { () throws(CoreError) in
+                try row.encoded()
+            })
         try transaction.put(Tables.chunks, id.octets.bytes, bytes)
     }
 }

@@ -69,11 +69,13 @@ extension Engine {
             throw StoreError(.uploadExpired, "the upload session expired unused")
         }
         let state = try await openState(of: row, id, bucket)
-        let chunker = try lower("resuming an upload session", core: { () throws(CoreError) in
-            try Chunker(
-                restoring: state.chunker.span, parameters: self.chunker,
-                key: keys.domain.chunkerKey)
-        })
+        let chunker = try lower(
+            "resuming an upload session",
+            core: { () throws(CoreError) in
+                try Chunker(
+                    restoring: state.chunker.span, parameters: self.chunker,
+                    key: keys.domain.chunkerKey)
+            })
         let stage = DigestStage(
             blob: state.blob, blob512: state.blob512, chunker: chunker, domain: keys.domain)
         let session = UploadSession(
@@ -91,9 +93,11 @@ extension Engine {
             try index.get(Tables.uploads, RowKey.upload(bucket, id))
         }
         guard let bytes else { return nil }
-        return try lower("reading an upload session", core: { () throws(CoreError) in
-            try UploadRow(decoding: bytes)
-        })
+        return try lower(
+            "reading an upload session",
+            core: { () throws(CoreError) in
+                try UploadRow(decoding: bytes)
+            })
     }
 
     private func openState(
@@ -103,9 +107,11 @@ extension Engine {
         return try await pool.run { (context) throws(StoreError) in
             let bytes = try context.open(
                 row.sealedState, as: .metadata, name: Octets32(padding: id.octets), under: key)
-            return try lower("resuming an upload session", core: { () throws(CoreError) in
-                try UploadState(decoding: bytes)
-            })
+            return try lower(
+                "resuming an upload session",
+                core: { () throws(CoreError) in
+                    try UploadState(decoding: bytes)
+                })
         }
     }
 

@@ -39,7 +39,8 @@ struct UploadTree: Sendable {
             case .empty: return nil
             case .root(let root): return root
             case .node(let children):
-                try add(placeNode(over: children, layout, placer, &context), layout, placer, &context)
+                try add(
+                    placeNode(over: children, layout, placer, &context), layout, placer, &context)
             }
         }
     }

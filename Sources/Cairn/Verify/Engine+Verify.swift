@@ -7,15 +7,19 @@ extension Engine {
     /// The chunks that an upload session holds, from its row.
     func heldChunks(of bytes: [UInt8], _ id: UploadID) async throws(StoreError) -> [ChunkID] {
         try await pool.run { [sealingKey] (context) throws(StoreError) -> [ChunkID] in
-            let row = try lower("reading an upload session", core: { () throws(CoreError) in
-                try UploadRow(decoding: bytes)
-            })
+            let row = try lower(
+                "reading an upload session",
+                core: { () throws(CoreError) in
+                    try UploadRow(decoding: bytes)
+                })
             let list = try context.open(
                 row.sealedHeld, as: .referenceList, name: Octets32(padding: id.octets),
                 under: sealingKey)
-            return try lower("reading an upload session", core: { () throws(CoreError) in
-                try ReferenceList.decode(list.span)
-            })
+            return try lower(
+                "reading an upload session",
+                core: { () throws(CoreError) in
+                    try ReferenceList.decode(list.span)
+                })
         }
     }
 
@@ -35,9 +39,11 @@ extension Engine {
             let record = try read(list.recordByteCount, at: offset, of: location.segment)
             let bytes = try context.open(
                 record, as: .referenceList, name: id.octets, under: sealingKey)
-            return try lower("reading a reference list", core: { () throws(CoreError) in
-                try ReferenceList.decode(bytes.span)
-            })
+            return try lower(
+                "reading a reference list",
+                core: { () throws(CoreError) in
+                    try ReferenceList.decode(bytes.span)
+                })
         }
     }
 
@@ -63,19 +69,23 @@ extension Engine {
         at offset: UInt64, of segment: SegmentNumber
     ) throws(StoreError) -> RecordHeader {
         let prefix = try read(RecordHeader.byteCountMax, at: offset, of: segment)
-        return try lower("reading a record", core: { () throws(CoreError) in
-            try RecordHeader(parsing: prefix.span)
-        })
+        return try lower(
+            "reading a record",
+            core: { () throws(CoreError) in
+                try RecordHeader(parsing: prefix.span)
+            })
     }
 
     private func read(
         _ byteCount: Int, at offset: UInt64, of segment: SegmentNumber
     ) throws(StoreError) -> [UInt8] {
-        try lower("reading a record", segments: { () throws(SegmentError) -> [UInt8] in
-            var bytes = [UInt8](repeating: 0, count: byteCount)
-            var span = bytes.mutableSpan
-            try segments.read(segment: segment, offset: offset, into: &span)
-            return bytes
-        })
+        try lower(
+            "reading a record",
+            segments: { () throws(SegmentError) -> [UInt8] in
+                var bytes = [UInt8](repeating: 0, count: byteCount)
+                var span = bytes.mutableSpan
+                try segments.read(segment: segment, offset: offset, into: &span)
+                return bytes
+            })
     }
 }

@@ -170,9 +170,11 @@ private struct Verifier {
         var digest: Digest?
         var byteCount: UInt64 = 0
         do throws(StoreError) {
-            let link = try lower("reading a link", core: { () throws(CoreError) in
-                try LinkRow(decoding: row.value)
-            })
+            let link = try lower(
+                "reading a link",
+                core: { () throws(CoreError) in
+                    try LinkRow(decoding: row.value)
+                })
             byteCount = link.byteCount
             if let root = link.rootID { counts[root, default: 0] += 1 }
             let key = try await engine.sealingKey(of: link.sealedCapability, owner: bucket.bucketID)
@@ -196,7 +198,9 @@ private struct Verifier {
     ) async throws(StoreError) {
         guard depth == .full || capability.root == nil else { return }
         let digest = capability.digest
-        guard let blob = try await engine.openBlob(digest, in: bucket.bucketID, keys) else { return }
+        guard let blob = try await engine.openBlob(digest, in: bucket.bucketID, keys) else {
+            return
+        }
         var sha256 = SHA256()
         var sha512 = SHA512()
         for try await buffer in blob.bytes() {
@@ -258,9 +262,11 @@ private struct Verifier {
     ) async throws(StoreError) {
         let id = ChunkID(Octets32(row.key.span))
         do throws(StoreError) {
-            let chunk = try lower("reading a chunk row", core: { () throws(CoreError) in
-                try ChunkRow(decoding: row.value)
-            })
+            let chunk = try lower(
+                "reading a chunk row",
+                core: { () throws(CoreError) in
+                    try ChunkRow(decoding: row.value)
+                })
             stored[id] = chunk.referenceCount
             for child in try await engine.children(of: id, at: chunk.placement) {
                 counts[child, default: 0] += 1
@@ -273,9 +279,11 @@ private struct Verifier {
     private mutating func checkSegments() async throws(StoreError) {
         let engine = engine
         let (problems, byteCount) = try await engine.pool.run { (_) throws(StoreError) in
-            try lower("reading segments", segments: { () throws(SegmentError) in
-                try engine.scanSegments()
-            })
+            try lower(
+                "reading segments",
+                segments: { () throws(SegmentError) in
+                    try engine.scanSegments()
+                })
         }
         report.checkedByteCount += byteCount
         for problem in problems { report.add(problem) }

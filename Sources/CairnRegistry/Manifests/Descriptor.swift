@@ -57,8 +57,10 @@ struct ManifestFields {
         self.field = field
         guard case .object(let members) = value else {
             throw RegistryError(
-                .manifestInvalid, field.isEmpty ? "The manifest must be an object." :
-                    "The manifest's '\(field)' must be an object.")
+                .manifestInvalid,
+                field.isEmpty
+                    ? "The manifest must be an object."
+                    : "The manifest's '\(field)' must be an object.")
         }
         self.members = members
         let known = Set(names)

@@ -38,7 +38,8 @@ struct Failure: Error {
         var headers = headers
         headers[.contentType] = "application/json"
         return Response(
-            status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
+            status: status, headers: headers,
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
     }
 
     private static func status(of code: RegistryError.Code) -> HTTPResponse.Status {

@@ -51,7 +51,8 @@ extension RegistryCall {
             return Response(
                 status: .ok, headers: headers, body: Self.stream(blob, 0..<byteCount))
         case .part(let range):
-            headers[.contentRange] = "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(byteCount)"
+            headers[.contentRange] =
+                "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(byteCount)"
             return Response(
                 status: .partialContent, headers: headers, body: Self.stream(blob, range))
         case .unsatisfiable:

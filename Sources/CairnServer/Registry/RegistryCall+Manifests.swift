@@ -64,7 +64,8 @@ extension RegistryCall {
         } catch let failure as Failure where failure.status == .contentTooLarge {
             // The body's own limit, in the words of a manifest.
             throw RegistryError(
-                .manifestTooLarge, "A manifest has at most \(Repository.manifestByteCountMax) bytes.")
+                .manifestTooLarge,
+                "A manifest has at most \(Repository.manifestByteCountMax) bytes.")
         }
         let repository = try await registry.repositoryForPush(name)
         let receipt = try await repository.putManifest(

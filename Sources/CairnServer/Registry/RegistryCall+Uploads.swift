@@ -220,7 +220,9 @@ extension RegistryCall {
     private func located(
         _ error: any Error, _ name: RepositoryName, _ id: UploadID, byteCount: UInt64
     ) -> any Error {
-        guard let error = error as? RegistryError, error.code == .offsetInvalid else { return error }
+        guard let error = error as? RegistryError, error.code == .offsetInvalid else {
+            return error
+        }
         var failure = Failure(error)
         failure.headers = Self.progressHeaders(name, id, byteCount: byteCount)
         return failure

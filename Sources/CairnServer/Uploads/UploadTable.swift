@@ -33,7 +33,8 @@ final class UploadTable: Sendable {
         ) {
             useCount += 1
             entries[id] = Entry(
-                repositoryID: repository.id, repositoryName: repository.name, session: session, isLent: true, lastUse: useCount,
+                repositoryID: repository.id, repositoryName: repository.name, session: session,
+                isLent: true, lastUse: useCount,
                 acknowledgedByteCount: 0)
         }
     }
