@@ -2,7 +2,7 @@
 //
 // store   := version:u8 storeID[16] formatVersion:u16 createdAt:i64 chunker:prefixed
 // account := version:u8 id[16] createdAt:i64 domainSlot:u32
-// bucket  := version:u8 sealed:prefixed                (metadata record, store key, bound to the id)
+// bucket  := sealed                               (metadata record, store key, bound to the id)
 //   sealed := accountID[16] name:prefixed createdAt:i64 generation:u32 dataKeySlot:u32
 //             indexKeySlot:u32 domainSlot:u32
 // key     := version:u8 kind:u8 ownerID[16] generation:u32 wrapped:prefixed

@@ -2,7 +2,8 @@
 
 // state := version:u8(1) layout:u8 isWalking:u8 reserved:u8(0)[5] content:u64 header:u64
 //
-// layout: 0 undecided, else BlobLayout. content and header: zero unless isWalking is 1; see TarWalk.
+// layout: 0 undecided, else BlobLayout. content and header: zero unless isWalking is 1; see
+// TarWalk.
 
 extension Chunker {
     /// The number of bytes of ``savedState``.

@@ -1,7 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
 // header := name[100] mode[8] uid[8] gid[8] size[12] mtime[12] checksum[8] type:u8 link[100]
-//           magic[6] ...                         (512 bytes; POSIX.1-1988 ustar and what grew of it)
+//           magic[6] ...                  (512 bytes; POSIX.1-1988 ustar and what grew of it)
 
 /// The little of a tar header that tells where the next one is.
 enum TarHeader: Equatable {

@@ -3,7 +3,8 @@ internal import Glibc
 
 /// Lets concurrent callers share syncs: one syncs, the others wait for it or for the next one.
 ///
-/// Thread-safe. A lock alone would group as well, but wake its callers one after the other: 43 µs per
+/// Thread-safe. A lock alone would group as well, but wake its callers one after the other: 43 µs
+/// per
 /// durable commit with 32 threads on two cores, against 27 when a round wakes at once.
 @safe final class GroupSync: @unchecked Sendable {
     // Unchecked: everything below is touched with the lock held, and never moves.

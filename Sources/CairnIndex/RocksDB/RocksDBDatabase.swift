@@ -3,7 +3,8 @@ internal import CRocksDB
 
 /// An open database: every call of the C interface that touches data, and no policy.
 ///
-/// Owns the database, its tables and its snapshots; its end closes them, so nobody may hold on to it
+/// Owns the database, its tables and its snapshots; its end closes them, so nobody may hold on to
+/// it
 /// beyond the gate of ``RocksDBIndex``. Thread-safe, as RocksDB is. Tables are known by number, in
 /// the order in which they were given to `open`.
 @safe final class RocksDBDatabase: @unchecked Sendable {

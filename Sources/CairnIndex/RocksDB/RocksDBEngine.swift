@@ -5,7 +5,8 @@ internal import Synchronization
 ///
 /// Thread-safe. Locks are taken in this order: gate, sync, commit, failure, views.
 final class RocksDBEngine: @unchecked Sendable {
-    // Unchecked for `database`: it is read inside the gate and cleared while the gate is closed off.
+    // Unchecked for `database`: it is read inside the gate and cleared while the gate is closed
+    // off.
     private var database: RocksDBDatabase?
     private let gate = AccessGate()
     private let isClosing = Atomic<Bool>(false)

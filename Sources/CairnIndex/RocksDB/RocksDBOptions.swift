@@ -155,7 +155,8 @@ public struct RocksDBConfiguration: Hashable, Sendable {
         // Format 5 is read by RocksDB 6.6 and later; xxh3 is its fastest checksum.
         unsafe rocksdb_block_based_options_set_format_version(blocks, 5)
         unsafe rocksdb_block_based_options_set_checksum(blocks, CChar(4))
-        // Indexes and filters count against the cache, so that memory is bounded, but leave it last.
+        // Indexes and filters count against the cache, so that memory is bounded, but leave it
+        // last.
         unsafe rocksdb_block_based_options_set_cache_index_and_filter_blocks(blocks, 1)
         unsafe rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(
             blocks, 1)

@@ -2,7 +2,8 @@
 
 /// Which keys the latest commits have written: what a transaction is validated against.
 ///
-/// Keys are known by a 64-bit fingerprint, seeded anew in every process. Two keys that share one can
+/// Keys are known by a 64-bit fingerprint, seeded anew in every process. Two keys that share one
+/// can
 /// only cause a conflict that was none; no conflict is ever missed.
 ///
 /// Memory is bounded: commits are kept in two generations, and when the younger one is full, the

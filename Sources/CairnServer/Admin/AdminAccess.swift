@@ -66,7 +66,8 @@ public protocol AdminAccess: Sendable {
     ///   - expecting: the digest that the bytes must have; nil accepts any bytes.
     ///   - expectedByteCount: the number of bytes to come when it is known, a hint.
     ///   - source: called for one buffer after the other until it answers 0.
-    /// - Throws: `digestMismatch`, `bucketUnknown`, `sourceFailed` (its cause is what `source` threw).
+    /// - Throws: `digestMismatch`, `bucketUnknown`, `sourceFailed` (its cause is what `source`
+    ///   threw).
     func put(
         into bucket: String, expecting: Digest?, expectedByteCount: UInt64?,
         from source: @escaping AdminByteSource

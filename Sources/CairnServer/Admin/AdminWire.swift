@@ -5,7 +5,7 @@ internal import FoundationEssentials
 //
 //   GET    /v1/information                          -> ServerInfo
 //   GET    /v1/buckets?after&limit                  -> [BucketInfo]
-//   GET    /v1/bucket?bucket                        -> BucketInfo     (POST creates, DELETE deletes)
+//   GET    /v1/bucket?bucket                        -> BucketInfo   (POST creates, DELETE deletes)
 //   GET    /v1/blobs?bucket&after&limit             -> BlobListing
 //   GET    /v1/blob?bucket&digest                   -> BlobInfo       (DELETE deletes)
 //   POST   /v1/mount?bucket&digest&from             -> BlobInfo

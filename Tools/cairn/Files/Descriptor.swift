@@ -23,7 +23,8 @@ struct FileFailure: Error, CustomStringConvertible {
 
 /// An open file descriptor.
 ///
-/// The command line tool calls the C library for files only here and in ``Path``. Every call blocks the calling thread; use it from a ``FileThread``.
+/// The command line tool calls the C library for files only here and in ``Path``. Every call
+/// blocks the calling thread; use it from a ``FileThread``.
 ///
 /// Thread-safety: a value may move between threads; its position belongs to one at a time.
 final class Descriptor: Sendable {
