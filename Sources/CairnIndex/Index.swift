@@ -3,9 +3,8 @@
 /// Reads of rows, on the latest state, on a snapshot or inside a transaction.
 ///
 /// Every call blocks its thread: run it on a thread that may block. All of them throw `closed`
-/// after
-/// the index was closed, `corrupted` when stored bytes fail their checksum (never wrong bytes),
-/// `invalidArgument` for a table the index was not opened with, and `io`.
+/// after the index was closed, `corrupted` when stored bytes fail their checksum (never wrong
+/// bytes), `invalidArgument` for a table the index was not opened with, and `io`.
 public protocol IndexReader {
     /// The value of a key, or nil when there is no such row.
     func get(_ table: IndexTable, _ key: [UInt8]) throws(IndexError) -> [UInt8]?
@@ -56,8 +55,9 @@ public protocol Index: IndexReader, Sendable {
     /// Starts a transaction, which sees the index as of now.
     func begin() throws(IndexError) -> any IndexTransaction
 
-    /// Makes every transaction committed before the call durable. Concurrent callers share the
-    /// work.
+    /// Makes every transaction committed before the call durable.
+    ///
+    /// Concurrent callers share the work.
     func sync() throws(IndexError)
 
     /// Syncs and closes. Waits for calls under way; snapshots and transactions left over are dead.
@@ -85,8 +85,7 @@ public protocol IndexSnapshot: IndexReader, AnyObject, Sendable {}
 /// Reads and writes that take effect together or not at all.
 ///
 /// Used by one thread at a time. Ends with ``commit()`` or ``rollback()``; letting go of it rolls
-/// it
-/// back. Every later call throws `closed`.
+/// it back. Every later call throws `closed`.
 ///
 /// Reads see the index as of ``Index/begin()`` and the transaction's own writes. What `get` and
 /// `getMany` read, absent rows included, is validated by `commit`: transactions are serialisable as
@@ -100,10 +99,9 @@ public protocol IndexTransaction: AnyObject, IndexReader {
     /// Removes a row, if it exists.
     func delete(_ table: IndexTable, _ key: [UInt8]) throws(IndexError)
 
-    /// Adds to a counter: a row of eight bytes, signed and little-endian. An absent row counts as
-    /// 0.
+    /// Adds to a counter: a row of eight bytes, signed and little-endian.
     ///
-    /// Additions by several transactions do not conflict with each other. `commit` (and a `get`
+    /// An absent row counts as zero. Additions by several transactions do not conflict with each other. `commit` (and a `get`
     /// behind this call) throws `invalidArgument` when the row has another length, and
     /// `limitExceeded` when the sum overflows.
     func add(_ table: IndexTable, _ key: [UInt8], _ delta: Int64) throws(IndexError)

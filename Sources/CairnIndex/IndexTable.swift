@@ -3,8 +3,7 @@
 /// A named, ordered set of rows inside an index.
 ///
 /// The name is persisted and identifies the rows; the profile only tunes how they are stored and
-/// may
-/// change between two openings.
+/// may change between two openings.
 public struct IndexTable: Hashable, Sendable {
     /// How the rows of a table are mostly reached.
     public enum Profile: Hashable, Sendable {

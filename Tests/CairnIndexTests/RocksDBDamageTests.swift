@@ -144,7 +144,7 @@ import Testing
         let log = try #require(
             contents(of: path).first { $0.key.hasSuffix(".log") && !$0.value.isEmpty })
         var counts: Set<Int> = []
-        for end in stride(from: 0, through: log.value.count, by: 37) {
+        for end in stride(from: 0, through: log.value.count, by: 89) {
             for isGarbage in [false, true] {
                 let copy = scratch.fresh("torn")
                 try FileManager.default.copyItem(atPath: path, toPath: copy)

@@ -4,9 +4,8 @@ internal import CRocksDB
 /// An open database: every call of the C interface that touches data, and no policy.
 ///
 /// Owns the database, its tables and its snapshots; its end closes them, so nobody may hold on to
-/// it
-/// beyond the gate of ``RocksDBIndex``. Thread-safe, as RocksDB is. Tables are known by number, in
-/// the order in which they were given to `open`.
+/// it beyond the gate of ``RocksDBIndex``. Thread-safe, as RocksDB is. Tables are known by number,
+/// in the order in which they were given to `open`.
 @safe final class RocksDBDatabase: @unchecked Sendable {
     // Unchecked: the handles never change, and "all functions are thread-safe" except those of
     // iterators and batches (rocksdb/c.h), which never leave a call.

@@ -139,7 +139,7 @@ public struct RocksDBConfiguration: Hashable, Sendable {
         unsafe rocksdb_options_set_compression(options, CInt(rocksdb_no_compression))
         // Space amplification near 1.1 at any size.
         unsafe rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1)
-        // Fits the flush size: four flushes make a level.
+        // Four flushes are merged at a time; the first level takes two such merges.
         unsafe rocksdb_options_set_max_bytes_for_level_base(options, 64 << 20)
         unsafe rocksdb_options_set_target_file_size_base(options, 64 << 20)
         unsafe setBlocks(options, table.profile, cache)

@@ -3,8 +3,7 @@
 /// Which keys the latest commits have written: what a transaction is validated against.
 ///
 /// Keys are known by a 64-bit fingerprint, seeded anew in every process. Two keys that share one
-/// can
-/// only cause a conflict that was none; no conflict is ever missed.
+/// can only cause a conflict that was none; no conflict is ever missed.
 ///
 /// Memory is bounded: commits are kept in two generations, and when the younger one is full, the
 /// older one is forgotten. A transaction that began before the older one did can't be validated any
@@ -13,7 +12,7 @@ package struct CommitWindow: Sendable {
     /// Identifies a key of a table, within this process only.
     package typealias Fingerprint = Int
 
-    // About 4.4 MB for both generations at worst. A transaction stays valid while others commit at
+    // About 9 MB for both generations at worst. A transaction stays valid while others commit at
     // least this many keys, a second and more of the fastest writing that was measured.
     package static let generationKeyCountMax = 131_072
 
