@@ -101,7 +101,8 @@ public protocol IndexTransaction: AnyObject, IndexReader {
 
     /// Adds to a counter: a row of eight bytes, signed and little-endian.
     ///
-    /// An absent row counts as zero. Additions by several transactions do not conflict with each other. `commit` (and a `get`
+    /// An absent row counts as zero. Additions by several transactions do not conflict with each
+    /// other. `commit` (and a `get`
     /// behind this call) throws `invalidArgument` when the row has another length, and
     /// `limitExceeded` when the sum overflows.
     func add(_ table: IndexTable, _ key: [UInt8], _ delta: Int64) throws(IndexError)
