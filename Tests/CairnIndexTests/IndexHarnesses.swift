@@ -1,24 +1,10 @@
 // Part of Cairn, a content-addressed blob store.
 import CairnIndex
+import CairnTestSupport
 import CairnTesting
 import Foundation
 import Synchronization
 import Testing
-
-/// A directory of its own that goes with the last reference to it.
-final class ScratchDirectory: Sendable {
-    let path: String
-
-    init() throws {
-        path = NSTemporaryDirectory() + "cairn-index-" + UUID().uuidString
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    /// A path inside that is not used yet.
-    func fresh(_ name: String = "index") -> String { "\(path)/\(name)-\(UUID().uuidString)" }
-}
 
 /// The bytes of all files of an index, apart from the text log and the lock.
 func contents(of directory: String) throws -> [String: Data] {
@@ -34,12 +20,12 @@ func contents(of directory: String) throws -> [String: Data] {
 ///
 /// A crash is a copy of the files of the open index.
 final class RocksDBHarness: IndexHarness {
-    private let scratch: ScratchDirectory
+    private let scratch: TemporaryDirectory
     private let paths = Mutex<[ObjectIdentifier: String]>([:])
     private let configuration: RocksDBConfiguration
 
     init(_ configuration: RocksDBConfiguration = .init()) throws {
-        scratch = try ScratchDirectory()
+        scratch = try TemporaryDirectory()
         self.configuration = configuration
     }
 

@@ -1,15 +1,16 @@
 // Part of Cairn, a content-addressed blob store.
 import CairnIndex
+import CairnTestSupport
 import Foundation
 import Testing
 
 /// What is left when the process dies, or when its disk does.
 @Suite struct `After a failure an index in RocksDB` {
-    private let scratch: ScratchDirectory
+    private let scratch: TemporaryDirectory
     private static let first = IndexTable("first", .pointLookups(keyByteCount: 2))
     private static let second = IndexTable("second", .ordered)
 
-    init() throws { scratch = try ScratchDirectory() }
+    init() throws { scratch = try TemporaryDirectory() }
 
     private static func open(_ path: String, flush: Int = 8 << 20) throws -> RocksDBIndex {
         var configuration = RocksDBConfiguration()

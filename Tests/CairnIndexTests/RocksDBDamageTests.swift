@@ -1,14 +1,15 @@
 // Part of Cairn, a content-addressed blob store.
 import CairnIndex
+import CairnTestSupport
 import Foundation
 import Testing
 
 @Suite struct `A damaged index in RocksDB` {
-    private let scratch: ScratchDirectory
+    private let scratch: TemporaryDirectory
     private let table = IndexTable("rows", .pointLookups(keyByteCount: 4))
     private let other = IndexTable("others", .ordered)
 
-    init() throws { scratch = try ScratchDirectory() }
+    init() throws { scratch = try TemporaryDirectory() }
 
     private func open(_ path: String) throws(IndexError) -> RocksDBIndex {
         try RocksDBIndex.open(path: path, tables: [table, other])

@@ -1,16 +1,17 @@
 // Part of Cairn, a content-addressed blob store.
 import CairnIndex
+import CairnTestSupport
 import Dispatch
 import Foundation
 import Synchronization
 import Testing
 
 @Suite struct `An index in RocksDB` {
-    private let scratch: ScratchDirectory
+    private let scratch: TemporaryDirectory
     private let points = IndexTable("points", .pointLookups(keyByteCount: 2))
     private let small = IndexTable("small", .small)
 
-    init() throws { scratch = try ScratchDirectory() }
+    init() throws { scratch = try TemporaryDirectory() }
 
     private func open(
         _ path: String, _ configuration: RocksDBConfiguration = .init()
@@ -101,7 +102,7 @@ import Testing
 
     @Test func `concurrent transactions on one row lose no update`() throws {
         let index = try open(scratch.fresh(), RocksDBHarness.tiny)
-        DispatchQueue.concurrentPerform(iterations: 8) { _ in
+        onThreads(8) { _ in
             for _ in 0..<50 { increment(index) }
         }
         #expect(try index.get(points, [1]) == [UInt8](repeating: 0, count: 400))
@@ -131,19 +132,17 @@ import Testing
         let harness = try RocksDBHarness()
         let index = try harness.makeIndex(tables: [points])
         let acknowledged = Mutex<Set<[UInt8]>>([])
-        let group = DispatchGroup()
-        for thread in 0..<12 as Range<UInt8> {
-            DispatchQueue.global().async(group: group) {
-                for number in 0..<60 as Range<UInt8> {
-                    do {
-                        let transaction = try index.begin()
-                        try transaction.put(points, [thread, number], [number])
-                        try transaction.commit()
-                        try index.sync()
-                        acknowledged.withLock { _ = $0.insert([thread, number]) }
-                    } catch {
-                        Issue.record(error)
-                    }
+        let threads = TestThreads(12) { thread in
+            let thread = UInt8(thread)
+            for number in 0..<60 as Range<UInt8> {
+                do {
+                    let transaction = try index.begin()
+                    try transaction.put(points, [thread, number], [number])
+                    try transaction.commit()
+                    try index.sync()
+                    acknowledged.withLock { _ = $0.insert([thread, number]) }
+                } catch {
+                    Issue.record(error)
                 }
             }
         }
@@ -154,7 +153,7 @@ import Testing
             #expect(before.subtracting(rows.map(\.key)).isEmpty)
             try copy.close()
         }
-        group.wait()
+        threads.wait()
         #expect(acknowledged.withLock { $0.count } == 12 * 60)
         try index.close()
     }
@@ -162,17 +161,14 @@ import Testing
     @Test func `readers see each transaction whole`() throws {
         let index = try open(scratch.fresh(), RocksDBHarness.tiny)
         let isDone = Atomic(false)
-        let group = DispatchGroup()
-        for _ in 0..<3 {
-            DispatchQueue.global().async(group: group) {
-                while !isDone.load(ordering: .relaxed) {
-                    do {
-                        let view = try index.snapshot()
-                        let rows = try view.getMany(points, [[1], [2]])
-                        #expect(rows[0] == rows[1])
-                    } catch {
-                        Issue.record(error)
-                    }
+        let threads = TestThreads(3) { _ in
+            while !isDone.load(ordering: .relaxed) {
+                do {
+                    let view = try index.snapshot()
+                    let rows = try view.getMany(points, [[1], [2]])
+                    #expect(rows[0] == rows[1])
+                } catch {
+                    Issue.record(error)
                 }
             }
         }
@@ -183,7 +179,7 @@ import Testing
             try transaction.commit()
         }
         isDone.store(true, ordering: .relaxed)
-        group.wait()
+        threads.wait()
         try index.close()
     }
 
@@ -191,22 +187,20 @@ import Testing
         for _ in 0..<10 {
             let index = try open(scratch.fresh())
             let started = DispatchSemaphore(value: 0)
-            let group = DispatchGroup()
-            for thread in 0..<6 as Range<UInt8> {
-                DispatchQueue.global().async(group: group) {
-                    started.signal()
-                    let error = untilFailure {
-                        try put(index, [thread], [1])
-                        _ = try index.snapshot().get(points, [thread])
-                        _ = try index.scan(points, from: [], before: nil, limit: 10)
-                        try index.sync()
-                    }
-                    #expect(error == IndexError(.closed, ""))
+            let threads = TestThreads(6) { thread in
+                let thread = UInt8(thread)
+                started.signal()
+                let error = untilFailure {
+                    try put(index, [thread], [1])
+                    _ = try index.snapshot().get(points, [thread])
+                    _ = try index.scan(points, from: [], before: nil, limit: 10)
+                    try index.sync()
                 }
+                #expect(error == IndexError(.closed, ""))
             }
             for _ in 0..<6 { started.wait() }
             try index.close()
-            group.wait()
+            threads.wait()
         }
     }
 

@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
 import CairnCore
+import CairnTestSupport
 import Foundation
 import Testing
 

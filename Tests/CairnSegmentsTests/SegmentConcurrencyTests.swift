@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
 import CairnCore
+import CairnTestSupport
 import CairnTesting
 import Testing
 
@@ -46,7 +47,9 @@ import Testing
     }
 
     @Test func `callers that sync at once share syncs of the disk`() throws {
-        let disk = SlowSyncDisk(SimulatedDisk())
+        let disk = HookedDisk(SimulatedDisk())
+        // Lets every thread that is ready run, without a look at the clock.
+        disk.beforeSync { for _ in 0..<200 { yieldThread() } }
         var configuration = SegmentConfiguration.tiny
         configuration.segmentByteCount = 1 << 20
         let store = try LocalSegmentStore.open(
@@ -65,6 +68,48 @@ import Testing
         #expect(failures.current == 0)
         let syncs = disk.syncCount
         #expect(syncs < 320 / 3, "320 callers shared \(syncs) syncs")
+    }
+
+    @Test func `a segment can be sealed while a sync of it is under way`() throws {
+        let base = SimulatedDisk()
+        let disk = HookedDisk(base)
+        let store = try LocalSegmentStore.openTiny(disk)
+        let location = try store.append(makeRecord([1]))
+        let problems = Shared<[String]>([])
+        disk.beforeSync {
+            disk.beforeSync(nil)
+            onThreads(1) { _ in
+                do { try store.seal() } catch { problems.update { $0.append("\(error)") } }
+            }
+        }
+        try store.sync()
+        #expect(problems.current == [])
+        _ = try store.append(makeRecord([2]))
+        try store.sync()
+        let again = try LocalSegmentStore.openTiny(base.crash(.dropAll))
+        #expect(try again.read(location) == makeRecord([1]))
+    }
+
+    @Test(arguments: [false, true])
+    func `a segment that is deleted between look-up and opening is unknown, not damaged`(
+        _ isScanned: Bool
+    ) throws {
+        let disk = HookedDisk(SimulatedDisk())
+        let store = try LocalSegmentStore.openTiny(disk)
+        let location = try store.append(makeRecord([1]))
+        try store.seal()
+        disk.beforeOpeningToRead {
+            disk.beforeOpeningToRead(nil)
+            try? store.delete(location.segment)
+        }
+        let found = code { () throws(SegmentError) in
+            if isScanned {
+                _ = try store.records(location.segment)
+            } else {
+                _ = try store.read(location)
+            }
+        }
+        #expect(found == .segmentUnknown)
     }
 
     @Test func `reads and scans go on while segments are deleted`() throws {
@@ -147,16 +192,31 @@ import Testing
     }
 }
 
-/// A disk whose syncs take as long as it takes others to queue up behind them.
-private final class SlowSyncDisk: Disk {
+/// A disk that lets a test do something in the middle of a call.
+private final class HookedDisk: Disk {
+    typealias Hook = @Sendable () -> Void
+
+    private struct Hooks {
+        var sync: Hook?
+        var read: Hook?
+    }
+
     private let base: SimulatedDisk
+    private let hooks = Monitor(Hooks())
 
     init(_ base: SimulatedDisk) { self.base = base }
 
     var syncCount: Int { base.count(of: .sync) }
 
+    /// Runs before each sync of a file from now on.
+    func beforeSync(_ hook: Hook?) { hooks.withLock { $0.sync = hook } }
+
+    /// Runs before each opening for reading from now on.
+    func beforeOpeningToRead(_ hook: Hook?) { hooks.withLock { $0.read = hook } }
+
     func open(_ path: String, _ mode: DiskOpenMode) throws(DiskError) -> any DiskFile {
-        SlowSyncFile(try base.open(path, mode))
+        if mode.access == .read { hooks.withLock { $0.read }?() }
+        return HookedFile(self, try base.open(path, mode))
     }
     func rename(_ source: String, to target: String) throws(DiskError) {
         try base.rename(source, to: target)
@@ -168,16 +228,21 @@ private final class SlowSyncDisk: Disk {
     func exists(_ path: String) throws(DiskError) -> Bool { try base.exists(path) }
     func lock(_ path: String) throws(DiskError) -> any DiskLock { try base.lock(path) }
     func freeByteCount() throws(DiskError) -> UInt64 { try base.freeByteCount() }
+
+    fileprivate func willSync() { hooks.withLock { $0.sync }?() }
 }
 
-private final class SlowSyncFile: DiskFile {
+private final class HookedFile: DiskFile {
+    private let disk: HookedDisk
     private let base: any DiskFile
 
-    init(_ base: any DiskFile) { self.base = base }
+    init(_ disk: HookedDisk, _ base: any DiskFile) {
+        self.disk = disk
+        self.base = base
+    }
 
     func sync() throws(DiskError) {
-        // Lets every thread that is ready run, without a look at the clock.
-        for _ in 0..<200 { yieldThread() }
+        disk.willSync()
         try base.sync()
     }
     func write(_ bytes: Span<UInt8>, at offset: UInt64) throws(DiskError) {

@@ -205,6 +205,22 @@ import Testing
         #expect(try again.segments().allSatisfy { $0.recordCount == 1 })
     }
 
+    @Test func `a store that was closed opens and reads where nothing can be written`() throws {
+        let disk = SimulatedDisk()
+        let store = try LocalSegmentStore.openTiny(disk)
+        let location = try store.append(makeRecord([1]))
+        try store.close()
+        for operation in SimulatedOperation.allCases where operation.isChange {
+            // A sync has nothing to do on such a file system, and succeeds.
+            if operation == .sync || operation == .syncDirectory { continue }
+            disk.fail(operation, at: 1, count: nil, .error(.readOnly))
+        }
+        let again = try LocalSegmentStore.openTiny(disk)
+        #expect(try again.read(location) == makeRecord([1]))
+        let refused = code { () throws(SegmentError) in _ = try again.append(makeRecord([2])) }
+        #expect(refused == .readOnly)
+    }
+
     @Test func `no more files stay open than configured`() throws {
         let disk = SimulatedDisk()
         let store = try LocalSegmentStore.openTiny(disk)

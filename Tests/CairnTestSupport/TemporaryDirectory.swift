@@ -20,4 +20,13 @@ public final class TemporaryDirectory: Sendable {
 
     /// The path of something inside.
     public func path(_ name: String) -> String { path + "/" + name }
+
+    /// A path inside that is not used yet.
+    public func fresh(_ name: String = "index") -> String { path("\(name)-\(UUID().uuidString)") }
+}
+
+/// Runs a closure with a directory that is gone afterwards.
+public func withTemporaryDirectory<Result>(_ body: (String) throws -> Result) throws -> Result {
+    let directory = try TemporaryDirectory()
+    return try withExtendedLifetime(directory) { try body(directory.path) }
 }

@@ -48,6 +48,17 @@ extension LocalSegmentStore {
         return count
     }
 
+    /// Notes that a reservation is filled, and wakes others only if that is what they wait for:
+    /// with many appending threads, waking all of them each time costs more than the append.
+    func complete(_ reservation: Reservation, _ recordCount: UInt64) -> WriteTask? {
+        let (task, isAwaited) = monitor.withLock { state in
+            let task = state.complete(reservation, recordCount: recordCount)
+            return (task, state.takeFillIsAwaited())
+        }
+        if isAwaited { monitor.update { _ in } }
+        return task
+    }
+
     func reserve(_ byteCount: Int) throws(SegmentError) -> Reservation {
         while true {
             let reservation = try monitor.wait { (state) throws(SegmentError) -> Reservation?? in
@@ -94,8 +105,9 @@ extension LocalSegmentStore {
             number: segment.number, endOffset: segment.nextOffset,
             recordCount: segment.recordCount, isRecovered: false)
         try onDisk("sealing the segment \(segment.number)") { () throws(DiskError) in
+            // Not closed here: a sync that began before may still be using it. The last reference
+            // closes it.
             try SegmentFile.writeFooter(sealed, storeID: directory.storeID, to: segment.file)
-            segment.file.close()
         }
         monitor.update { $0.finishSealing(sealed) }
         return nil

@@ -8,23 +8,24 @@ internal import CairnCore
 extension LocalSegmentStore {
     /// Opens a buffer that has room for an append, in the active segment or in a new one.
     func openBuffer(forAtLeast byteCount: Int) throws(SegmentError) {
-        try perform(monitor.update { $0.closeBuffer() })
+        try perform(monitor.withLock { $0.closeBuffer() })
         if room(in: monitor.withLock { $0.active }) < byteCount {
             try beginSegment()
             // The segment before, if nothing of it is left to be written by others.
-            try perform(monitor.update { $0.sealTask() })
+            try perform(monitor.withLock { $0.sealTask() })
         }
         let capacity = room(in: monitor.withLock { $0.active })
         try reserveRoom(capacity)
         let memory = try takeMemory()
-        monitor.update { $0.openBuffer(memory, capacity: capacity) }
+        // Those who wait for it are woken when this thread ends preparing.
+        monitor.withLock { $0.openBuffer(memory, capacity: capacity) }
     }
 
     /// Ends the active segment, and returns when it is sealed.
     func retireActive() throws(SegmentError) {
-        try perform(monitor.update { $0.closeBuffer() })
+        try perform(monitor.withLock { $0.closeBuffer() })
         try waitUntilSealed()
-        let task = monitor.update { (state) -> WriteTask? in
+        let task = monitor.withLock { (state) -> WriteTask? in
             state.retireActive()
             return state.sealTask()
         }
@@ -52,7 +53,7 @@ extension LocalSegmentStore {
         }
         guard let successor, !successor.isNameDurable else { return }
         try latching { () throws(SegmentError) in try makeDurable(successor) }
-        monitor.update { $0.noteNameDurable(of: successor.number) }
+        monitor.withLock { $0.noteNameDurable(of: successor.number) }
     }
 
     /// Runs `body` as the one thread that prepares.
@@ -91,7 +92,7 @@ extension LocalSegmentStore {
         let file = try createFile(number)
         let segment = WritableSegment(
             number: number, file: file, allocationStep: configuration.reservedByteCountMin)
-        monitor.update { $0.begin(segment) }
+        monitor.withLock { $0.begin(segment) }
     }
 
     /// A failure here leaves nothing behind, so appending can be tried again.
@@ -139,7 +140,7 @@ extension LocalSegmentStore {
             }
         }
         let step = min(segment.allocationStep * 2, configuration.reservedByteCountMax)
-        monitor.update { $0.finishAllocating(allocated, nextStep: step) }
+        monitor.withLock { $0.finishAllocating(allocated, nextStep: step) }
     }
 
     private func takeMemory() throws(SegmentError) -> AlignedBuffer {

@@ -69,7 +69,9 @@ extension LocalSegmentStore {
     private func read(
         _ segment: SegmentNumber, _ offset: UInt64, into bytes: inout MutableSpan<UInt8>
     ) throws(SegmentError) {
-        let file = try readFiles.file(segment)
+        let file = try unlessDeleted(segment) { () throws(SegmentError) in
+            try readFiles.file(segment)
+        }
         let wanted = bytes.count
         let count: Int
         do throws(DiskError) {
@@ -88,7 +90,9 @@ extension LocalSegmentStore {
         _ segment: SegmentNumber,
         _ body: (RecordHeader, RecordLocation, Span<UInt8>) throws(SegmentError) -> Void
     ) throws(SegmentError) -> SegmentScanReport {
-        let file = try directory.open(segment, .read.bypassingCache)
+        let file = try unlessDeleted(segment) { () throws(SegmentError) in
+            try directory.open(segment, .read.bypassingCache)
+        }
         defer { file.close() }
         return try SegmentFile.scanSealed(file, directory.header(of: segment), body)
     }

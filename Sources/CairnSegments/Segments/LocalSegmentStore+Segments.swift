@@ -53,7 +53,11 @@ extension LocalSegmentStore {
     // MARK: -
 
     private func summary(of number: SegmentNumber) throws(SegmentError) -> SegmentSummary? {
-        try loadIfUnknown(number)
+        do {
+            try loadIfUnknown(number)
+        } catch let error where error.code == .segmentUnknown {
+            return nil
+        }
         return monitor.withLock { state in
             guard let known = state.segments[number], let end = state.endOffset(of: number)
             else { return nil }

@@ -84,7 +84,7 @@ package final class LocalSegmentStore: SegmentStore {
         case .success(let count): recordCount = count
         case .failure: recordCount = 0
         }
-        try perform(monitor.update { $0.complete(reservation, recordCount: recordCount) })
+        try perform(complete(reservation, recordCount))
         _ = try filled.get()
         return reservation.location
     }
@@ -109,7 +109,7 @@ package final class LocalSegmentStore: SegmentStore {
         if case .active(let segment) = file {
             try latching { () throws(SegmentError) in try makeDurable(segment) }
         }
-        monitor.update { $0.finishSyncing(goal) }
+        monitor.withLock { $0.finishSyncing(goal) }
     }
 
     // MARK: -
@@ -138,6 +138,20 @@ extension LocalSegmentStore {
         }
     }
 
+    /// Runs something that opens a segment's file; that the file is gone is no damage when the
+    /// segment was deleted since the caller looked.
+    func unlessDeleted<Result>(
+        _ segment: SegmentNumber, _ body: () throws(SegmentError) -> Result
+    ) throws(SegmentError) -> Result {
+        do {
+            return try body()
+        } catch {
+            if monitor.withLock({ $0.segments[segment] != nil }) { throw error }
+            throw SegmentError(
+                .segmentUnknown, "the segment \(segment) was just deleted", cause: error)
+        }
+    }
+
     /// Learns from the file what a sealed segment holds, unless that is known.
     func loadIfUnknown(_ segment: SegmentNumber) throws(SegmentError) {
         let isUnknown = try monitor.withLock { (state) throws(SegmentError) in
@@ -146,7 +160,9 @@ extension LocalSegmentStore {
             return true
         }
         guard isUnknown else { return }
-        let sealed = try readFiles.load(segment)
+        let sealed = try unlessDeleted(segment) { () throws(SegmentError) in
+            try readFiles.load(segment)
+        }
         monitor.withLock { state in
             guard case .sealed(nil)? = state.segments[segment] else { return }
             state.segments[segment] = .sealed(sealed)

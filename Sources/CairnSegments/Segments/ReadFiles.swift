@@ -1,6 +1,6 @@
 // Part of Cairn, a content-addressed blob store.
 
-internal import Synchronization
+internal import CairnCore
 
 /// Open files for reading: at most a given number, the one used longest ago closed first.
 ///
@@ -21,7 +21,8 @@ final class ReadFiles: Sendable {
 
     private let directory: SegmentDirectory
     private let countMax: Int
-    private let state = Mutex(State())
+    /// Not the standard library's mutex, whose order the thread sanitizer does not see.
+    private let state = Monitor(State())
 
     init(_ directory: SegmentDirectory, countMax: Int) {
         self.directory = directory

@@ -42,13 +42,11 @@ struct SegmentRecovery {
 
     /// Seals a segment if it is not sealed; nil when it was never begun.
     private func recover(_ number: SegmentNumber) throws(SegmentError) -> SealedSegment? {
+        if let sealed = try sealedSegment(number) { return sealed }
         let expected = directory.header(of: number)
         let file = try directory.open(number, .readWrite.bypassingCache)
         defer { file.close() }
         let isHeaderIntact = try SegmentFile.checkHeader(of: file, expected) == .intact
-        if isHeaderIntact, let footer = try SegmentFile.footer(of: file, expected) {
-            return SealedSegment(footer)
-        }
         let end = try SegmentFile.length(of: file, number)
         var scanner = SegmentScanner(end: end, SegmentFile.reader(of: file, number))
         let report = try scanner.scan(number) { (_, _, _) throws(SegmentError) in }
@@ -68,6 +66,20 @@ struct SegmentRecovery {
         // The name may be as fresh as the records.
         try directory.sync()
         return sealed
+    }
+
+    /// What a segment says that needs no recovery; nil for all others.
+    ///
+    /// Opened for reading only, so that a store without unfinished work opens where nothing can
+    /// be written.
+    private func sealedSegment(_ number: SegmentNumber) throws(SegmentError) -> SealedSegment? {
+        let expected = directory.header(of: number)
+        let file = try directory.open(number, .read)
+        defer { file.close() }
+        guard try SegmentFile.checkHeader(of: file, expected) == .intact,
+            let footer = try SegmentFile.footer(of: file, expected)
+        else { return nil }
+        return SealedSegment(footer)
     }
 
     /// The name and the store say all that a header does, so a damaged one can be written anew.

@@ -33,6 +33,9 @@ struct WriteState {
     private var idleMemory: [AlignedBuffer] = []
     private var memoryCount = 0
 
+    /// Whether a reader waits until some reservation is filled.
+    private var fillIsAwaited = false
+
     private(set) var isPreparing = false
     private(set) var isSyncing = false
 
@@ -99,6 +102,12 @@ extension WriteState {
         }
         guard let index = bufferIndex(reservation.sequence) else { return nil }
         return buffers[index].complete(reservation.range) ? .write(buffers[index]) : nil
+    }
+
+    /// Whether the readers that wait for a reservation have to be woken.
+    mutating func takeFillIsAwaited() -> Bool {
+        defer { fillIsAwaited = false }
+        return fillIsAwaited
     }
 
     /// Ends reserving in the open buffer, if there is one.
@@ -246,9 +255,6 @@ extension WriteState {
     }
 
     mutating func endSyncing() { isSyncing = false }
-
-    /// Whether nothing is being filled or written.
-    var isIdle: Bool { retiring == nil && !buffers.contains { $0.phase != .written } }
 }
 
 // MARK: - Reading
@@ -288,7 +294,10 @@ extension WriteState {
             }
             let lower = Int(range.lowerBound - buffer.fileOffset)
             let part = lower..<Int(min(range.upperBound, end) - buffer.fileOffset)
-            if buffer.isBeingFilled(part) { return nil }
+            if buffer.isBeingFilled(part) {
+                fillIsAwaited = true
+                return nil
+            }
             return takeMemory(at: index, part)
         }
         return .file(byteCount: Int(fileEnd - range.lowerBound))
