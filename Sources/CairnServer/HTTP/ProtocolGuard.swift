@@ -19,16 +19,14 @@ final class ProtocolGuard: ChannelDuplexHandler, RemovableChannelHandler {
     /// All fields of a head, and how many they are.
     static let headerByteCountMax = 64 * 1024
     static let headerCountMax = 256
-    /// NIO bounds the fields of a head but not its URI, which it collects in memory. A head whose
-    /// fields are within their limit and which does not end within this has an endless URI.
-    static let headByteCountMax = 256 * 1024
 
-    private let counter = RawByteCounter()
+    private let watcher = TargetWatcher()
     private var unansweredCount = 0
+    private var isRefused = false
 
     func handlerAdded(context: ChannelHandlerContext) {
         do {
-            try context.pipeline.syncOperations.addHandler(counter, position: .first)
+            try context.pipeline.syncOperations.addHandler(watcher, position: .first)
         } catch {
             context.close(promise: nil)
         }
@@ -38,15 +36,12 @@ final class ProtocolGuard: ChannelDuplexHandler, RemovableChannelHandler {
         switch unwrapInboundIn(data) {
         case .head(let head):
             unansweredCount += 1
-            counter.isInHead = false
             if head.headerFields[.expect]?.lowercased() == "100-continue" {
                 let response = HTTPResponse(status: .continue)
                 context.writeAndFlush(wrapOutboundOut(.head(response)), promise: nil)
             }
         case .body: break
-        case .end:
-            counter.isInHead = true
-            counter.headByteCount = 0
+        case .end: watcher.isInTarget = true
         }
         context.fireChannelRead(data)
     }
@@ -57,49 +52,44 @@ final class ProtocolGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // What is still coming is dropped.
+        if isRefused { return }
         guard let error = error as? HTTPParserError, error == .headerOverflow,
             unansweredCount == 0
         else {
             context.fireErrorCaught(error)
             return
         }
+        isRefused = true
         let head = HTTPResponse(
-            status: .requestHeaderFieldsTooLarge,
+            status: watcher.isInTarget ? .uriTooLong : .requestHeaderFieldsTooLarge,
             headerFields: [.connection: "close", .contentLength: "0"])
         context.write(wrapOutboundOut(.head(head)), promise: nil)
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-        context.close(promise: nil)
+        // Closing both ways now would reset the connection, and the answer with it.
+        context.close(mode: .output, promise: nil)
+        let channel = context.channel
+        channel.eventLoop.scheduleTask(in: ServerContext.lingerTime) { channel.close(promise: nil) }
     }
 }
 
 @available(*, unavailable)
 extension ProtocolGuard: Sendable {}
 
-/// Counts the bytes of a head before they are parsed.
-private final class RawByteCounter: ChannelInboundHandler, RemovableChannelHandler {
+/// Tells whether a head's first line is still coming: NIO bounds the target as it does a field, and
+/// has one error for both.
+private final class TargetWatcher: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
 
-    var isInHead = true
-    var headByteCount = 0
+    var isInTarget = true
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if isInHead {
-            headByteCount += unwrapInboundIn(data).readableBytes
-            guard headByteCount <= ProtocolGuard.headByteCountMax else {
-                refuse(context)
-                return
-            }
+        if isInTarget {
+            isInTarget = !unwrapInboundIn(data).readableBytesView.contains(UInt8(ascii: "\n"))
         }
         context.fireChannelRead(data)
-    }
-
-    private func refuse(_ context: ChannelHandlerContext) {
-        let answer = "HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-        context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: answer)), promise: nil)
-        context.close(promise: nil)
     }
 }
 
 @available(*, unavailable)
-extension RawByteCounter: Sendable {}
+extension TargetWatcher: Sendable {}

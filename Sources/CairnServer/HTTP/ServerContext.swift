@@ -20,7 +20,7 @@ struct ServerContext: InitializableFromSource, RequestContextSource {
     private static let drainedByteCountMax: UInt64 = 64 * 1024
     /// How long a client that is still sending has to see the answer: closing at once would
     /// reset the connection, and the answer with it.
-    private static let lingerTime = TimeAmount.seconds(2)
+    static let lingerTime = TimeAmount.seconds(2)
 
     /// Ends the connection after a refusal, when more of the body would come than is worth it.
     func endIfUnread(_ request: Request, _ response: inout Response) {

@@ -1,1 +1,0 @@
-// Part of Cairn, a content-addressed blob store.
