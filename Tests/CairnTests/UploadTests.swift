@@ -1,9 +1,10 @@
 // Part of Cairn, a content-addressed blob store.
 
-import Cairn
 import CairnCore
 import CairnTestSupport
 import Testing
+
+@testable import Cairn
 
 @Suite struct UploadTests {
     static let bytes = TestData.compressible(5_500_000, seed: 20)
@@ -77,8 +78,13 @@ import Testing
         try await store.close()
     }
 
-    @Test func `bytes sent again are accepted when equal and refused when not`() async throws {
-        let simulated = SimulatedStore()
+    // The long interval leaves everything received out of the index until the commit.
+    @Test(arguments: [1 << 20, 1 << 30])
+    func `bytes sent again are accepted when equal and refused when not`(
+        checkpointByteCount: UInt64
+    ) async throws {
+        var simulated = SimulatedStore()
+        simulated.configuration.checkpointByteCount = checkpointByteCount
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("uploads")
         let session = try await bucket.beginUpload()
@@ -123,6 +129,81 @@ import Testing
         try await bucket.put(Self.bytes)
         #expect(try await bucket.contents(Self.digest) == Self.bytes)
         try await check(store)
+        try await store.close()
+    }
+
+    // Background checkpoints and those of the caller meet in every order that two threads find.
+    @Test func `checkpoints are committed in the order of the bytes`() async throws {
+        let simulated = SimulatedStore()
+        let store = try await simulated.open()
+        let bucket = try await store.defaultAccount.createBucket("uploads")
+        for round in 0..<24 {
+            let session = try await bucket.beginUpload()
+            let bytes = TestData.compressible(3_300_000, seed: UInt64(100 + round))
+            try await session.append(bytes.span.extracting(..<2_200_000))
+            try await session.checkpoint()
+            try await session.append(bytes.span.extracting(2_200_000...))
+            try await session.suspend()
+            if round.isMultiple(of: 2) {
+                try await bucket.cancelUpload(session.id)
+            } else {
+                let resumed = try await bucket.resumeUpload(session.id)
+                try await resumed.commit(expecting: Digest.sha256(of: bytes.span))
+            }
+        }
+        let report = try await store.verify(.structure)
+        #expect(report.problems.map(\.description) == [])
+        try await store.close()
+    }
+
+    // 1024 chunks make a node; of zeros each has the greatest length, so 64 MiB do.
+    // With the long interval all of a blob's nodes are new in one transaction.
+    @Test(arguments: [1 << 20, 1 << 30])
+    func `a blob that repeats whole recipe nodes counts their chunks right`(
+        checkpointByteCount: UInt64
+    ) async throws {
+        var simulated = SimulatedStore()
+        simulated.configuration.checkpointByteCount = checkpointByteCount
+        let store = try await simulated.open()
+        let bucket = try await store.defaultAccount.createBucket("uploads")
+        let zeros = [UInt8](repeating: 0, count: 4 << 20)
+        let ends: [[UInt8]] = [[1, 2], [3], [1, 2]]
+        for end in ends {
+            let session = try await bucket.beginUpload()
+            for _ in 0..<(3 * 16) { try await session.append(zeros.span) }
+            try await session.append(end.span)
+            let blob = try await session.commit()
+            #expect(blob.byteCount == UInt64(192 << 20) + UInt64(end.count))
+        }
+        let sound = try await store.verify(.structure)
+        #expect(sound.problems.map(\.description) == [])
+        for blob in try await bucket.blobs().blobs { try await bucket.deleteBlob(blob.digest) }
+        let empty = try await store.verify(.structure)
+        #expect(empty.problems.map(\.description) == [])
+        try await store.close()
+    }
+
+    @Test func `no chunk stays in flight when its session is over`() async throws {
+        var simulated = SimulatedStore()
+        simulated.configuration.checkpointByteCount = 1 << 30
+        let store = try await simulated.open()
+        let bucket = try await store.defaultAccount.createBucket("uploads")
+        try await bucket.put(Self.bytes)
+        #expect(store.engine.inFlight.count == 0)
+        let refused = try await bucket.beginUpload()
+        let others = TestData.compressible(2_500_000, seed: 21)
+        try await refused.append(others.span.extracting(..<2_400_000))
+        #expect(
+            await code { try await refused.commit(expecting: Self.digest) } == .digestMismatch)
+        try await refused.cancel()
+        #expect(store.engine.inFlight.count == 0)
+        let orphan = try await bucket.beginUpload()
+        try await orphan.append(others.span)
+        for blob in try await bucket.blobs().blobs { try await bucket.deleteBlob(blob.digest) }
+        try await store.defaultAccount.deleteBucket("uploads")
+        #expect(await code { try await orphan.commit() } == .bucketUnknown)
+        #expect(store.engine.inFlight.count == 0)
+        #expect(store.engine.liveUploads.count == 0)
         try await store.close()
     }
 

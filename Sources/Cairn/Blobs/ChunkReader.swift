@@ -81,9 +81,10 @@ struct ChunkReader: Sendable {
             })
         var locations: [RecordLocation] = []
         locations.reserveCapacity(ids.count)
-        for row in rows {
+        for (id, row) in zip(ids, rows) {
             guard let row else {
-                throw StoreError(.corrupted, "a chunk has no row in the chunk table")
+                locations.append(try locateInFlight(id))
+                continue
             }
             locations.append(
                 try lower(
@@ -93,6 +94,14 @@ struct ChunkReader: Sendable {
                     }))
         }
         return locations
+    }
+
+    // An upload session that compares bytes sent again may read what it has not committed yet.
+    private func locateInFlight(_ id: ChunkID) throws(StoreError) -> RecordLocation {
+        guard let placement = engine.inFlight.placement(id) else {
+            throw StoreError(.corrupted, "a chunk has no row in the chunk table")
+        }
+        return placement.location
     }
 
     // Chunks that were written together lie together: one read gets them all.

@@ -133,14 +133,21 @@ extension Engine {
         return (link, capability)
     }
 
-    /// The sealed bytes of a small blob, opened.
+    /// The bytes of a small blob; nil when it was deleted since the caller looked.
     func smallBlob(
         _ digest: Digest, in bucket: BucketID, _ keys: BucketKeys
-    ) async throws(StoreError) -> [UInt8] {
+    ) async throws(StoreError) -> [UInt8]? {
         let name = keys.linkName(of: digest)
-        let record = try await read("reading a small blob") { (index) throws(IndexError) in
-            try index.get(Tables.smallBlobs, RowKey.link(bucket, name))
+        let row = RowKey.link(bucket, name)
+        let (record, isLinked) = try await read("reading a small blob") {
+            (index) throws(IndexError) -> ([UInt8]?, Bool) in
+            if let record = try index.get(Tables.smallBlobs, row) { return (record, true) }
+            // Both tables as of one moment: only then does a missing row say anything.
+            let snapshot = try index.snapshot()
+            let isLinked = try snapshot.get(Tables.links, row) != nil
+            return (try snapshot.get(Tables.smallBlobs, row), isLinked)
         }
+        guard isLinked else { return nil }
         guard let record else {
             throw StoreError(.corrupted, "the bytes of a small blob are missing")
         }
@@ -158,7 +165,7 @@ extension Engine {
         let description = BlobDescription(
             digest: digest, byteCount: capability.byteCount, createdAt: link.createdAt)
         guard let root = capability.root else {
-            let bytes = try await smallBlob(digest, in: bucket, keys)
+            guard let bytes = try await smallBlob(digest, in: bucket, keys) else { return nil }
             guard UInt64(bytes.count) == capability.byteCount else {
                 throw StoreError(.corrupted, "a small blob is not as long as its link says")
             }

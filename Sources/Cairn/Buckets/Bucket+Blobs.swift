@@ -174,8 +174,10 @@ extension Bucket {
     ) async throws(StoreError) -> PreparedBlob {
         let keys = try await keys()
         guard let rootID = link.rootID else {
-            let bytes = try await engine.smallBlob(
-                capability.digest, in: source.bucketID, sourceKeys)
+            guard
+                let bytes = try await engine.smallBlob(
+                    capability.digest, in: source.bucketID, sourceKeys)
+            else { throw Self.unknown(capability.digest) }
             return try await engine.pool.run { [engine, bucketID] (context) throws(StoreError) in
                 try engine.prepareSmall(
                     bytes, capability.digest, isPinned: true, bucketID, keys, &context)

@@ -80,6 +80,14 @@ final class InFlightChunks: Sendable {
         }
     }
 
+    /// Where a chunk lies that is placed and perhaps not in the index yet; nil for all others.
+    func placement(_ id: ChunkID) -> Placement? {
+        shard(id).withLock { entries in
+            guard case .placed(let placement)? = entries[id]?.state else { return nil }
+            return placement
+        }
+    }
+
     /// Gives back `count` holds.
     func release(_ id: ChunkID, count: Int) {
         shard(id).withLock { entries in

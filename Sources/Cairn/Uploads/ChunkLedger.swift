@@ -6,9 +6,10 @@ internal import CairnIndex
 /// What an upload session will change in the chunk table at its next commit.
 ///
 /// A reference is counted once per occurrence: when a chunk is emitted it is counted for the
-/// session's spine, and when the spine becomes a node the count passes to the node. Whether a
-/// node is new is decided inside the transaction: if its row exists, its children are counted
-/// already, and the occurrences counted by this session are taken back.
+/// session's spine, and when the spine becomes a node the count passes to the node. A node counts
+/// its children once, however often it occurs. Whether a node is new is decided inside the
+/// transaction: if its row exists, its children are counted already. Every further occurrence is
+/// taken back.
 struct ChunkLedger: Sendable {
     struct Entry: Sendable {
         var placement: Placement
@@ -52,8 +53,10 @@ struct ChunkLedger: Sendable {
         let nodes = entries.filter { $0.value.placement.kind == .node }
         let nodeIDs = Array(nodes.keys)
         let isStored = try transaction.getMany(Tables.chunks, nodeIDs.map(\.octets.bytes))
-        for (id, row) in zip(nodeIDs, isStored) where row != nil {
-            for child in nodes[id]?.children ?? [] { deltas[child, default: 0] -= 1 }
+        for (id, row) in zip(nodeIDs, isStored) {
+            guard let node = nodes[id] else { continue }
+            let excess = row == nil ? node.count - 1 : node.count
+            for child in node.children { deltas[child, default: 0] -= excess }
         }
         try ChunkLedger.apply(deltas, placements: entries, to: transaction)
     }
@@ -106,11 +109,11 @@ struct ChunkLedger: Sendable {
         guard let placement else {
             throw StoreError(.corrupted, "a chunk that is in use has no row in the chunk table")
         }
-        // A node that nothing needs still counts its children: the sweep must find it.
-        guard count > 0 || placement.kind == .node else { return }
         guard count >= 0 else {
             throw StoreError(.corrupted, "the reference count of a new chunk would be \(count)")
         }
+        // A node that nothing needs still counts its children: the sweep must find it.
+        guard count > 0 || placement.kind == .node else { return }
         let row = ChunkRow(placement: placement, referenceCount: UInt64(count))
         try put(id, row, transaction)
         if count == 0 { try transaction.put(Tables.garbage, id.octets.bytes, []) }

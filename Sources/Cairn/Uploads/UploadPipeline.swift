@@ -7,7 +7,7 @@ internal import Synchronization
 ///
 /// 1. *Digest*, one window at a time and in order: cut, digest blob and chunks in one pass.
 /// 2. *Place*, several windows at once: look the chunks up, compress, seal and append the misses.
-/// 3. *Fold*, in order: add the chunks to the tree; now and then hand out a checkpoint.
+/// 3. *Fold*, in order: add the chunks to the tree; now and then begin a checkpoint.
 ///
 /// At most ``windowCountMax`` windows are inside; `submit` waits for a place. After a failure
 /// every call throws that failure. Thread-safe; the session lets one call in at a time.
@@ -41,12 +41,28 @@ final class UploadPipeline: Sendable {
         var failure: StoreError?
         // Jobs on worker threads that may still touch this state.
         var jobCount = 0
-        var waiters: [CheckedContinuation<Void, Never>] = []
+        // Whether a position was handed out to be made durable. One at a time: a checkpoint
+        // describes the tree as the ledgers before it have left it, so they commit in order.
+        var isCheckpointing = false
+        var waiters: [@Sendable () -> Void] = []
 
         var windowCount: Int { nextSequence - nextFold + waiting.count }
+        // Everything received is folded, and no checkpoint is under way.
+        var isSettled: Bool { windowCount == 0 && !isCheckpointing }
+
+        mutating func fail(_ error: StoreError) {
+            if failure == nil { failure = error }
+            waiting = []
+        }
 
         mutating func takePosition() -> Position {
-            Position(stage: folded, builder: tree.builder, ledger: tree.takeLedger())
+            isCheckpointing = true
+            return Position(stage: folded, builder: tree.builder, ledger: tree.takeLedger())
+        }
+
+        mutating func takeDuePosition(every interval: UInt64) -> Position? {
+            let isDue = !isFolding && tree.byteCountSinceCheckpoint >= interval
+            return isDue && !isCheckpointing && failure == nil ? takePosition() : nil
         }
     }
 
@@ -54,22 +70,19 @@ final class UploadPipeline: Sendable {
     let headroom: Int
     let windowByteCount: Int
     private let checkpointInterval: UInt64
-    private let onCheckpoint: @Sendable (Position) -> Void
-    private let mayCheckpoint: @Sendable () -> Bool
+    private let checkpointer: UploadCheckpointer
     private let state: Mutex<State>
 
     init(
         placer: ChunkPlacer, stage: DigestStage, tree: UploadTree,
-        mayCheckpoint: @escaping @Sendable () -> Bool,
-        onCheckpoint: @escaping @Sendable (Position) -> Void
+        checkpointer: UploadCheckpointer
     ) {
         self.placer = placer
+        self.checkpointer = checkpointer
         let parameters = placer.engine.chunker
         headroom = parameters.maxByteCount
         windowByteCount = parameters.opaqueByteCount
         checkpointInterval = placer.engine.configuration.checkpointByteCount
-        self.mayCheckpoint = mayCheckpoint
-        self.onCheckpoint = onCheckpoint
         state = Mutex(State(stage: stage, tree: tree, folded: stage))
     }
 
@@ -83,40 +96,40 @@ final class UploadPipeline: Sendable {
     /// checkpoints are so slow that the uncommitted tree would outgrow its bound.
     func submit(_ window: UploadWindow) async throws(StoreError) {
         let uncommittedMax = Self.uncommittedIntervalMax * checkpointInterval
-        try await wait {
-            $0.windowCount < Self.windowCountMax
-                && $0.tree.byteCountSinceCheckpoint < uncommittedMax
+        try await wait { state in
+            let isRoom =
+                state.windowCount < Self.windowCountMax
+                && state.tree.byteCountSinceCheckpoint < uncommittedMax
+            if isRoom { state.waiting.append(window) }
+            return isRoom ? () : nil
         }
-        state.withLock { $0.waiting.append(window) }
         startDigesting()
     }
 
-    /// Waits until every window is folded.
-    func drain() async throws(StoreError) {
-        try await wait { $0.windowCount == 0 }
+    /// Waits until every window is folded and no checkpoint is under way.
+    func settle() async throws(StoreError) {
+        try await wait { $0.isSettled ? () : nil }
     }
 
-    /// Hands out a checkpoint that was put off because too many were under way.
-    func checkpointIfDue() {
-        let position = state.withLock { state -> Position? in
-            let isDue =
-                !state.isFolding && state.failure == nil
-                && state.tree.byteCountSinceCheckpoint >= checkpointInterval
-            return isDue && mayCheckpoint() ? state.takePosition() : nil
+    /// Makes everything handed in durable, and `rest` behind it.
+    func checkpoint(behind rest: [UInt8]) async throws(StoreError) {
+        let position = try await wait { $0.isSettled ? $0.takePosition() : nil }
+        let result: Result<Void, StoreError> = await withCheckedContinuation { continuation in
+            commit(position, behind: rest) { continuation.resume(returning: $0) }
         }
-        if let position { onCheckpoint(position) }
-        wakeWaiters()
+        try result.get()
     }
 
-    /// The position behind everything folded; the ledger passes to the caller. Drained only.
-    func takePosition() -> Position {
-        state.withLock { $0.takePosition() }
+    /// What the chunk table lacks of the tree; the caller releases its holds. Settled only.
+    func takeLedger() -> ChunkLedger {
+        state.withLock { $0.tree.takeLedger() }
     }
 
-    /// Gives back what a session that ends without a commit still holds.
+    /// Gives back what a session that ends still holds.
     func abandon() async {
         fail(StoreError(.closed, "the upload session has ended"))
-        await quiesce()
+        // No worker thread touches the state any more then.
+        await suspend { $0.jobCount == 0 && !$0.isCheckpointing ? () : nil }
         let (placed, ledger) = state.withLock { state in
             defer { state.placed = [:] }
             return (state.placed.values, state.tree.takeLedger())
@@ -129,10 +142,10 @@ final class UploadPipeline: Sendable {
 
     var hasFailed: Bool { state.withLock { $0.failure != nil } }
 
-    /// The stage behind everything folded. Drained only.
+    /// The stage behind everything folded. Settled only.
     var stage: DigestStage { state.withLock { $0.folded } }
 
-    /// The forest of everything folded, for reading it back. Drained only.
+    /// The forest of everything folded, for reading it back. Settled only.
     var forest: [IdentifiedEntry] { state.withLock { $0.tree.builder.forest } }
 
     /// The position at the end of the blob: cuts and places the last window and closes the tree.
@@ -148,26 +161,30 @@ final class UploadPipeline: Sendable {
 
     // MARK: - Waiting
 
-    private func wait(_ isReady: @Sendable (borrowing State) -> Bool) async throws(StoreError) {
-        await suspend { $0.failure != nil || isReady($0) }
-        if let failure = state.withLock({ $0.failure }) { throw failure }
+    // Waits until `body` returns a value; it runs under the lock, and may change the state then.
+    private func wait<R: Sendable>(
+        for body: @Sendable (inout State) -> R?
+    ) async throws(StoreError) -> R {
+        let result: Result<R, StoreError> = await suspend { state in
+            if let failure = state.failure { return .failure(failure) }
+            return body(&state).map { .success($0) }
+        }
+        return try result.get()
     }
 
-    // Waits until no worker thread touches the state any more, also after a failure.
-    private func quiesce() async {
-        await suspend { $0.jobCount == 0 }
-    }
-
-    private func suspend(until isReady: (borrowing State) -> Bool) async {
-        while !state.withLock({ isReady($0) }) {
-            await withCheckedContinuation { continuation in
-                let resumesNow = state.withLock { state in
-                    if isReady(state) { return true }
-                    state.waiters.append(continuation)
-                    return false
+    private func suspend<R: Sendable>(for body: @Sendable (inout State) -> R?) async -> R {
+        while true {
+            let result: R? = await withCheckedContinuation { continuation in
+                let result = state.withLock { state in
+                    let result = body(&state)
+                    if result == nil {
+                        state.waiters.append { continuation.resume(returning: nil) }
+                    }
+                    return result
                 }
-                if resumesNow { continuation.resume() }
+                if let result { continuation.resume(returning: result) }
             }
+            if let result { return result }
         }
     }
 
@@ -185,14 +202,11 @@ final class UploadPipeline: Sendable {
             defer { state.waiters = [] }
             return state.waiters
         }
-        for waiter in waiters { waiter.resume() }
+        for wake in waiters { wake() }
     }
 
-    func fail(_ error: StoreError) {
-        state.withLock { state in
-            if state.failure == nil { state.failure = error }
-            state.waiting = []
-        }
+    private func fail(_ error: StoreError) {
+        state.withLock { $0.fail(error) }
         wakeWaiters()
     }
 
@@ -281,7 +295,6 @@ final class UploadPipeline: Sendable {
     }
 
     private func finishFold(_ window: PlacedWindow, _ tree: consuming UploadTree) {
-        let isDue = tree.byteCountSinceCheckpoint >= checkpointInterval
         let position = state.withLock { [tree] state -> Position? in
             state.tree = tree
             state.folded = window.cut.after
@@ -289,11 +302,36 @@ final class UploadPipeline: Sendable {
             state.isFolding = false
             window.cut.window.reset()
             state.spares.append(window.cut.window)
-            return isDue && mayCheckpoint() ? state.takePosition() : nil
+            return state.takeDuePosition(every: checkpointInterval)
         }
-        if let position { onCheckpoint(position) }
+        if let position { commit(position, behind: []) { _ in } }
         wakeWaiters()
     }
+
+    // MARK: - Checkpoints
+
+    private func commit(
+        _ position: Position, behind rest: [UInt8],
+        _ completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
+    ) {
+        checkpointer.commit(position, behind: rest) { [self] result in
+            finishCheckpoint(result)
+            completion(result)
+        }
+    }
+
+    // The next one, put off until now, is handed out in the same step that ends this one.
+    private func finishCheckpoint(_ result: Result<Void, StoreError>) {
+        let position = state.withLock { state -> Position? in
+            state.isCheckpointing = false
+            if case .failure(let error) = result { state.fail(error) }
+            return state.takeDuePosition(every: checkpointInterval)
+        }
+        if let position { commit(position, behind: []) { _ in } }
+        wakeWaiters()
+    }
+
+    // MARK: - The end
 
     private func finish(
         _ window: UploadWindow, expecting expected: Digest?, _ context: inout WorkerContext
@@ -315,52 +353,6 @@ final class UploadPipeline: Sendable {
             fail(error)
             throw error
         }
-    }
-}
-
-/// Room for the next bytes of an upload, filled by the session and read by one stage at a time.
-///
-/// A reference, so that the memory goes round instead of being copied or given back: fresh pages
-/// would cost more than the digest.
-final class UploadWindow: Sendable {
-    private let headroom: Int
-    private let byteCountMax: Int
-    private let bytes: Mutex<[UInt8]>
-
-    /// - Parameter headroom: free bytes in front, for the tail of the window before.
-    init(headroom: Int, byteCount: Int) {
-        self.headroom = headroom
-        self.byteCountMax = headroom + byteCount
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(headroom + byteCount)
-        bytes.append(contentsOf: repeatElement(0, count: headroom))
-        self.bytes = Mutex(bytes)
-    }
-
-    func withBytes<R, E: Error>(_ body: (inout [UInt8]) throws(E) -> R) throws(E) -> R {
-        try bytes.withLock { (bytes) throws(E) in try body(&bytes) }
-    }
-
-    /// The bytes behind the headroom.
-    var byteCount: Int { bytes.withLock { $0.count } - headroom }
-    var isFull: Bool { byteCount == byteCountMax - headroom }
-
-    /// Copies as much of `source` as there is room for; returns how much that was.
-    func fill(from source: Span<UInt8>) -> Int {
-        bytes.withLock { bytes in
-            let count = min(source.count, byteCountMax - bytes.count)
-            bytes.append(contentsOf: source.extracting(..<count))
-            return count
-        }
-    }
-
-    /// The bytes behind the headroom, copied.
-    var contents: [UInt8] {
-        bytes.withLock { [UInt8](copying: $0.span.extracting(headroom...)) }
-    }
-
-    func reset() {
-        bytes.withLock { $0.removeSubrange(headroom...) }
     }
 }
 

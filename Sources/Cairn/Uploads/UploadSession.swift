@@ -19,11 +19,8 @@ public final class UploadSession: Sendable {
         var isBusy = false
         var isEnded = false
         var receivedByteCount: UInt64
-        var durableByteCount: UInt64
         var expiresAt: Timestamp
         var window: UploadWindow
-        var isCheckpointing = false
-        var waiters: [CheckedContinuation<Void, Never>] = []
     }
 
     /// The name of the session, for ``Bucket/resumeUpload(_:)``.
@@ -31,8 +28,8 @@ public final class UploadSession: Sendable {
     private let bucketID: BucketID
     private let keys: BucketKeys
     private let engine: Engine
+    private let checkpointer: UploadCheckpointer
     private let pipeline: UploadPipeline
-    private let startedAt: Timestamp
     private let state: Mutex<State>
 
     // The caller has put `id` into the table of live uploads.
@@ -44,22 +41,16 @@ public final class UploadSession: Sendable {
         self.bucketID = bucketID
         self.keys = keys
         self.engine = engine
-        let now = engine.clock.now()
-        startedAt = row?.startedAt ?? now
-        let relay = CheckpointRelay()
+        checkpointer = UploadCheckpointer(id, bucketID, keys, engine, row: row)
         pipeline = UploadPipeline(
             placer: ChunkPlacer(
                 engine: engine, domain: keys.domain, domainSlot: keys.domainSlot),
-            stage: stage, tree: UploadTree(builder: builder),
-            mayCheckpoint: { relay.session?.mayCheckpoint ?? false },
-            onCheckpoint: { position in relay.session?.checkpointInBackground(position) })
+            stage: stage, tree: UploadTree(builder: builder), checkpointer: checkpointer)
         state = Mutex(
             State(
                 receivedByteCount: stage.cutByteCount,
-                durableByteCount: row?.receivedByteCount ?? 0,
-                expiresAt: now + engine.configuration.uploadLifetime,
+                expiresAt: engine.clock.now() + engine.configuration.uploadLifetime,
                 window: pipeline.makeWindow()))
-        relay.session = self
     }
 
     // A handle that is dropped leaves the session as its last checkpoint has it.
@@ -75,8 +66,8 @@ public final class UploadSession: Sendable {
         state.withLock { state in
             UploadDescription(
                 id: id, receivedByteCount: state.receivedByteCount,
-                durableByteCount: state.durableByteCount, startedAt: startedAt,
-                expiresAt: state.expiresAt)
+                durableByteCount: checkpointer.durableByteCount,
+                startedAt: checkpointer.startedAt, expiresAt: state.expiresAt)
         }
     }
 
@@ -118,7 +109,8 @@ public final class UploadSession: Sendable {
     public func checkpoint() async throws(StoreError) -> UInt64 {
         try begin()
         defer { end() }
-        return try await makeCheckpoint()
+        try await makeCheckpoint()
+        return checkpointer.durableByteCount
     }
 
     /// Makes everything received durable and gives the session up in this process.
@@ -171,19 +163,21 @@ public final class UploadSession: Sendable {
         defer { end() }
         let blob = try await prepare(expecting: expected, isPinned: isPinned)
         let (id, bucketID) = (id, bucketID)
+        let result: Result<BlobDescription, StoreError>
         do throws(StoreError) {
-            let description = try await engine.transact(needsSegments: blob.needsSegments) {
-                (transaction) throws(StoreError) in
-                try body(transaction, blob, bucketID)
-                try transaction.forgetUpload(id, of: bucketID)
-                return try transaction.describe(blob, in: bucketID)
-            }
-            await finish()
-            return description
+            result = .success(
+                try await engine.transact(needsSegments: blob.needsSegments) {
+                    (transaction) throws(StoreError) in
+                    try body(transaction, blob, bucketID)
+                    try transaction.forgetUpload(id, of: bucketID)
+                    return try transaction.describe(blob, in: bucketID)
+                })
         } catch {
-            await finish()
-            throw error
+            result = .failure(error)
         }
+        blob.ledger.release(engine.inFlight)
+        await finish()
+        return try result.get()
     }
 
     /// Gives up what the session holds in memory, for callers that never checkpoint.
@@ -218,7 +212,6 @@ public final class UploadSession: Sendable {
     // Releases what the session holds in memory; its checkpoint stays.
     private func finish() async {
         await pipeline.abandon()
-        await checkpointSettled()
         state.withLock { $0.isEnded = true }
         engine.liveUploads.remove(id)
     }
@@ -251,7 +244,7 @@ public final class UploadSession: Sendable {
         }
         let count = Int(min(UInt64(bytes.count), received - offset))
         guard count > 0 else { return 0 }
-        try await pipeline.drain()
+        try await pipeline.settle()
         let known = try await receivedBytes(offset..<offset + UInt64(count), window)
         guard known.span.hasSameBytes(as: bytes.extracting(..<count)) else {
             throw StoreError(
@@ -260,7 +253,7 @@ public final class UploadSession: Sendable {
         return count
     }
 
-    // Drained only. The range may span the tree, the tail and the window.
+    // Settled only. The range may span the tree, the tail and the window.
     private func receivedBytes(
         _ range: Range<UInt64>, _ window: UploadWindow
     ) async throws(StoreError) -> [UInt8] {
@@ -283,104 +276,10 @@ public final class UploadSession: Sendable {
         return bytes
     }
 
-    // MARK: - Checkpoints
-
-    private var mayCheckpoint: Bool { state.withLock { !$0.isCheckpointing } }
-
-    @discardableResult
-    private func makeCheckpoint() async throws(StoreError) -> UInt64 {
-        try await pipeline.drain()
-        await checkpointSettled()
-        let window = state.withLock { state in
-            state.isCheckpointing = true
-            return state.window
-        }
-        let position = pipeline.takePosition()
-        let result: Result<Void, StoreError> = await withCheckedContinuation { continuation in
-            commit(position, behind: window.contents) { continuation.resume(returning: $0) }
-        }
-        try result.get()
-        return state.withLock { $0.durableByteCount }
-    }
-
-    private func checkpointInBackground(_ position: UploadPipeline.Position) {
-        state.withLock { $0.isCheckpointing = true }
-        commit(position, behind: []) { _ in }
-    }
-
-    // Seals the position on a worker and commits it; at most one at a time, so they stay in order.
-    private func commit(
-        _ position: UploadPipeline.Position, behind rest: [UInt8],
-        _ completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
-    ) {
-        let expiresAt = state.withLock { $0.expiresAt }
-        engine.pool.submit { [self] context in
-            do throws(StoreError) {
-                let row = try seal(position, behind: rest, expiresAt, &context)
-                engine.committer.submit(
-                    CommitRequest(needsSegments: !position.ledger.isEmpty) {
-                        [self] (base) throws(StoreError) in
-                        let transaction = Transaction(base)
-                        try transaction.checkBucket(bucketID)
-                        try position.ledger.apply(to: transaction)
-                        try transaction.putUpload(row, id, of: bucketID)
-                    } completion: { [self] result in
-                        settle(result, position, row)
-                        completion(result)
-                    })
-            } catch {
-                settle(.failure(error), position, nil)
-                completion(.failure(error))
-            }
-        }
-    }
-
-    private func seal(
-        _ position: UploadPipeline.Position, behind rest: [UInt8], _ expiresAt: Timestamp,
-        _ context: inout WorkerContext
-    ) throws(StoreError) -> UploadRow {
-        let upload = UploadState(
-            stage: position.stage, tail: position.stage.tail + rest, builder: position.builder)
-        let name = Octets32(padding: id.octets)
-        return UploadRow(
-            startedAt: startedAt, expiresAt: expiresAt,
-            receivedByteCount: position.stage.cutByteCount + UInt64(upload.tail.count),
-            sealedHeld: try context.seal(
-                ReferenceList.encode(upload.heldIDs), as: .referenceList, name: name,
-                under: engine.sealingKey),
-            sealedState: try context.seal(
-                upload.encoded(), as: .metadata, name: name,
-                under: keys.sealingKey(engine, bucketID)))
-    }
-
-    private func settle(
-        _ result: Result<Void, StoreError>, _ position: UploadPipeline.Position, _ row: UploadRow?
-    ) {
-        position.ledger.release(engine.inFlight)
-        let waiters = state.withLock { state in
-            if case .success = result, let row {
-                state.durableByteCount = row.receivedByteCount
-            }
-            state.isCheckpointing = false
-            defer { state.waiters = [] }
-            return state.waiters
-        }
-        if case .failure(let error) = result { pipeline.fail(error) }
-        for waiter in waiters { waiter.resume() }
-        pipeline.checkpointIfDue()
-    }
-
-    private func checkpointSettled() async {
-        while state.withLock({ $0.isCheckpointing }) {
-            await withCheckedContinuation { continuation in
-                let resumesNow = state.withLock { state in
-                    guard state.isCheckpointing else { return true }
-                    state.waiters.append(continuation)
-                    return false
-                }
-                if resumesNow { continuation.resume() }
-            }
-        }
+    // Nothing fills the window meanwhile: the session is busy with this call.
+    private func makeCheckpoint() async throws(StoreError) {
+        let window = state.withLock { $0.window }
+        try await pipeline.checkpoint(behind: window.contents)
     }
 
     // MARK: - Commit
@@ -388,8 +287,7 @@ public final class UploadSession: Sendable {
     private func prepare(
         expecting expected: Digest?, isPinned: Bool
     ) async throws(StoreError) -> PreparedBlob {
-        try await pipeline.drain()
-        await checkpointSettled()
+        try await pipeline.settle()
         let (window, received) = state.withLock { ($0.window, $0.receivedByteCount) }
         if received <= UInt64(Engine.smallBlobByteCountMax) {
             let bytes = pipeline.stage.tail + window.contents
@@ -405,7 +303,7 @@ public final class UploadSession: Sendable {
         }
         return try await engine.pool.run { [self] (context) throws(StoreError) in
             var blob = try engine.prepare(tree, isPinned: isPinned, bucketID, keys, &context)
-            blob.ledger = pipeline.takePosition().ledger
+            blob.ledger = pipeline.takeLedger()
             return blob
         }
     }
@@ -418,19 +316,5 @@ public final class UploadSession: Sendable {
         StoreError(
             .digestMismatch,
             "the received bytes do not have the digest \(expected?.description ?? "expected")")
-    }
-}
-
-/// Lets the pipeline reach its session without keeping it alive.
-private final class CheckpointRelay: Sendable {
-    private let reference = Mutex(WeakSession())
-
-    var session: UploadSession? {
-        get { reference.withLock { $0.session } }
-        set { reference.withLock { $0.session = newValue } }
-    }
-
-    private struct WeakSession {
-        weak var session: UploadSession?
     }
 }
