@@ -1,0 +1,32 @@
+// swift-tools-version: 6.2
+// Part of Cairn, a content-addressed blob store.
+import PackageDescription
+
+// A package of its own: who builds Cairn does not build what measures it.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableExperimentalFeature("Lifetimes"),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "cairn-benchmarks",
+    dependencies: [
+        .package(name: "cairn", path: "../"),
+        // Option parsing of the comparison.
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    ],
+    targets: [
+        .executableTarget(
+            name: "ComparisonBenchmarks",
+            dependencies: [
+                .product(name: "Cairn", package: "cairn"),
+                .product(name: "CairnCore", package: "cairn"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "ComparisonBenchmarks", swiftSettings: settings)
+    ]
+)
