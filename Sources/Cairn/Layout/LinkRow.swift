@@ -62,7 +62,11 @@ struct LinkRow: Sendable {
         }
         isPinned = flags & Flags.pinned != 0
         let root = try reader.readOctets32()
-        rootID = flags & Flags.inline != 0 ? nil : ChunkID(root)
+        let isInline = flags & Flags.inline != 0
+        guard !isInline || root == Octets32() else {
+            throw CoreError(.corrupted, "a link has both a root and inline bytes")
+        }
+        rootID = isInline ? nil : ChunkID(root)
         byteCount = try reader.readUInt64()
         createdAt = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
         referenceCount = try reader.readUInt32()
