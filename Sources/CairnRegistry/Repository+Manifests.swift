@@ -73,8 +73,9 @@ extension Repository {
         _ reference: ManifestReference
     ) async throws(RegistryError) -> ManifestDescription {
         let digest = try await resolve(reference)
+        let key = try await key(digest)
         do throws(StoreError) {
-            return Self.describe(try await bucket.headObject(Self.key(digest)), digest)
+            return Self.describe(try await bucket.headObject(key), digest)
         } catch {
             throw RegistryError(store: error)
         }
@@ -87,8 +88,9 @@ extension Repository {
         _ reference: ManifestReference
     ) async throws(RegistryError) -> (ManifestDescription, [UInt8]) {
         let digest = try await resolve(reference)
+        let key = try await key(digest)
         do throws(StoreError) {
-            let (object, blob) = try await bucket.openObject(Self.key(digest))
+            let (object, blob) = try await bucket.openObject(key)
             let bytes = try await blob.readAll(upTo: Self.manifestByteCountMax)
             return (Self.describe(object, digest), bytes)
         } catch {
@@ -104,17 +106,19 @@ extension Repository {
     /// - Throws: `manifestUnknown`.
     public func deleteManifest(_ digest: Digest) async throws(RegistryError) {
         try await locks.withLock(lockKey(digest)) { () throws(RegistryError) in
+            let key = try await key(digest)
             let object: ObjectDescription
             do throws(StoreError) {
-                object = try await bucket.headObject(Self.key(digest))
+                object = try await bucket.headObject(key)
             } catch {
                 throw RegistryError(store: error)
             }
             try await deleteTags(of: digest)
             if let subject = object.metadata[MetadataName.subject] {
-                try await deleteObject(Self.referrerKey(subject: subject, digest))
+                let subject = try Digest(registry: subject)
+                try await deleteObject(referrerKey(subject: subject, digest))
             }
-            try await deleteObject(Self.key(digest))
+            try await deleteObject(key)
         }
     }
 
@@ -127,7 +131,15 @@ extension Repository {
         static let artifactType = "artifact-type"
     }
 
-    static func key(_ digest: Digest) -> String { "manifests/" + digest.description }
+    func key(_ digest: Digest) async throws(RegistryError) -> String {
+        "manifests/" + (try await privateName(of: digest))
+    }
+
+    func privateName(of digest: Digest) async throws(RegistryError) -> String {
+        do throws(StoreError) { return try await bucket.privateName(of: digest) } catch {
+            throw RegistryError(store: error)
+        }
+    }
 
     /// Deletes an object that may be gone already.
     func deleteObject(_ key: String, ifMatch etag: ETag? = nil) async throws(RegistryError) {
@@ -189,7 +201,10 @@ extension Repository {
                     .manifestInvalid,
                     "A manifest names at most \(ObjectDescription.referenceCountMax) digests.")
             }
-            let isChild = document.mediaType.isIndex
+            // An index may list blobs too: the cache that BuildKit exports lists layers.
+            let isChild =
+                document.mediaType.isIndex
+                && ManifestMediaType(rawValue: descriptor.mediaType) != nil
             if let body = try await check(descriptor, isChild: isChild) { references.append(body) }
         }
         return references
@@ -199,10 +214,11 @@ extension Repository {
     private func check(
         _ descriptor: Descriptor, isChild: Bool
     ) async throws(RegistryError) -> Digest? {
+        let key = isChild ? try await key(descriptor.digest) : ""
         do throws(StoreError) {
             let (body, byteCount): (Digest, UInt64)
             if isChild {
-                let object = try await bucket.headObject(Self.key(descriptor.digest))
+                let object = try await bucket.headObject(key)
                 (body, byteCount) = (object.digest, object.byteCount)
             } else {
                 let blob = try await bucket.stat(descriptor.digest)
@@ -240,9 +256,10 @@ extension Repository {
         if let subject = document.subject {
             metadata[MetadataName.subject] = subject.digest.description
         }
+        let key = try await key(digest)
         do throws(StoreError) {
             let object = try await bucket.putObject(
-                Self.key(digest), bytes.span, contentType: document.mediaType.rawValue,
+                key, bytes.span, contentType: document.mediaType.rawValue,
                 references: references, metadata: metadata)
             return object.digest
         } catch {

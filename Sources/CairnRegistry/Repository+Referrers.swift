@@ -26,8 +26,9 @@ extension Repository {
     public func referrers(
         of subject: Digest, artifactType: String? = nil, after last: Digest? = nil
     ) async throws(RegistryError) -> ReferrerPage {
-        let prefix = Self.referrerPrefix(subject: subject.description)
-        var after = last.map { prefix + $0.description }
+        let prefix = try await referrerPrefix(subject: subject)
+        var after: String?
+        if let last { after = prefix + (try await privateName(of: last)) }
         var collected = Collected()
         while true {
             let page: ObjectPage
@@ -41,7 +42,8 @@ extension Repository {
                 guard let bytes = try await descriptor(object, of: artifactType) else { continue }
                 let isFull = collected.bytes.count + bytes.count > Self.referrersByteCountMax
                 if isFull, let next = collected.last { return collected.page(next: next) }
-                collected.append(bytes, try Digest(registry: object.key.dropFirst(prefix.count)))
+                collected.append(
+                    bytes, try Digest(registry: object.metadata[MetadataName.digest] ?? ""))
             }
             guard page.isTruncated, let end = page.objects.last?.key else {
                 return collected.page(next: nil)
@@ -70,10 +72,12 @@ extension Repository {
         }
     }
 
-    static func referrerPrefix(subject: String) -> String { "referrers/" + subject + "/" }
+    func referrerPrefix(subject: Digest) async throws(RegistryError) -> String {
+        "referrers/" + (try await privateName(of: subject)) + "/"
+    }
 
-    static func referrerKey(subject: String, _ digest: Digest) -> String {
-        referrerPrefix(subject: subject) + digest.description
+    func referrerKey(subject: Digest, _ digest: Digest) async throws(RegistryError) -> String {
+        try await referrerPrefix(subject: subject) + privateName(of: digest)
     }
 
     /// Lists a manifest among the referrers of its subject.
@@ -94,9 +98,10 @@ extension Repository {
         }
         if !document.annotations.isEmpty { members["annotations"] = .object(document.annotations) }
         let bytes = JSONValue.object(members).encoded
+        let key = try await referrerKey(subject: subject, digest)
         do throws(StoreError) {
             _ = try await bucket.putObject(
-                Self.referrerKey(subject: subject.description, digest), bytes.span,
+                key, bytes.span,
                 contentType: "application/vnd.oci.descriptor.v1+json", references: [body],
                 metadata: metadata)
         } catch {

@@ -5,10 +5,13 @@ public import CairnCore
 // What a repository keeps in its bucket:
 //
 //   blob    <digest>                        layers, configs, and the bodies of all objects
-//   object  manifests/<digest>              the manifest's bytes; content type: its media type;
+//   object  manifests/<name>                the manifest's bytes; content type: its media type;
 //                                           references: config, layers, bodies of child manifests
 //   object  tags/<tag>                      the digest as text; reference: the manifest's body
-//   object  referrers/<subject>/<digest>    the descriptor as JSON; reference: the manifest's body
+//   object  referrers/<subject>/<name>      the descriptor as JSON; reference: the manifest's body
+//
+// Keys of objects are stored in the clear. So <name> and <subject> are private names of digests
+// (Bucket.privateName): a copy of the store does not tell which manifests are in it.
 //
 // On disk: the keys and the metadata names never change their meaning.
 

@@ -82,6 +82,22 @@ import Testing
         let asked = try await tool.run(
             "stats", "--passphrase-file", "-", input: Array("correct horse\nmore".utf8))
         #expect(asked.exitCode == 0)
+        let other = try CairnTool()
+        let piped = try await other.run(
+            "init", "--passphrase-file", "-", input: Array("only once\n".utf8))
+        #expect(piped.exitCode == 0)
+        let opened = try await other.run(
+            "stats", "--passphrase-file", "-", input: Array("only once\n".utf8))
+        #expect(opened.exitCode == 0)
+    }
+
+    @Test func `a key file that others can read is refused and the remedy named`() async throws {
+        let tool = try await CairnTool.withBucket()
+        let key = tool.store + "/keyring.key"
+        try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: key)
+        let refused = try await tool.run("stats")
+        #expect(refused.exitCode == 9)
+        #expect(refused.error.contains("0600"))
     }
 
     @Test func `a key file may be kept outside the store`() async throws {

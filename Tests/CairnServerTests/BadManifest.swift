@@ -44,6 +44,7 @@ struct BadManifest: Sendable, CustomTestStringConvertible {
         extra("duplicate names by escape", #","\u006cayers":[]"#),
         extra("duplicate names inside", #","annotations":{"a":"b","a":"c"}"#),
         extra("a field in another case", #","Layers":[]"#),
+        extra("a field with a long s", #","layer\u017f":[]"#),
         extra(
             "a descriptor's field in another case",
             #","subject":{"mediaType":"a/b","digest":"","Digest":"","size":1}"#),

@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 import Cairn
 import CairnCore
+import CairnServer
 import CairnTestSupport
 import Testing
 
@@ -101,6 +102,31 @@ import Testing
             let unknown = try await kit.send(.GET, "/v2/library/none/blobs/\(digest)")
             #expect(unknown.status == 404)
             #expect(unknown.code == "NAME_UNKNOWN")
+        }
+    }
+
+    @Test(arguments: ["GET", "HEAD", "DELETE"])
+    func `a body where none belongs ends the connection`(_ method: String) async throws {
+        try await ServerKit.run { kit in
+            let digest = try await kit.push([1, 2, 3])
+            // The body never comes: whoever waited for it would hang.
+            let head =
+                "\(method) /v2/library/test/blobs/\(digest) HTTP/1.1\r\nHost: localhost\r\n"
+                + "Content-Length: 1000\r\n\r\n"
+            let reply = try await RawConnection.exchange(port: kit.port, [Array(head.utf8)])
+            #expect(reply.status < 300)
+            #expect(reply.header("Connection") == "close")
+        }
+    }
+
+    @Test func `a client that stops reading loses its connection`() async throws {
+        try await ServerKit.run({ $0.bodyWindow = .milliseconds(200) }) { kit in
+            let bytes = TestData.random(32 << 20, seed: 6)
+            let bucket = try await kit.store.defaultAccount.createBucket("library/test")
+            let digest = try await bucket.putBlob(bytes.span).digest
+            let count = try await SlowReader.countUntilClosed(
+                port: kit.port, "/v2/library/test/blobs/\(digest)")
+            #expect(count < bytes.count)
         }
     }
 

@@ -3,6 +3,8 @@ import Cairn
 import CairnCore
 import CairnRegistry
 import CairnServer
+import CairnTestSupport
+import Foundation
 import Testing
 
 @Suite(.timeLimit(.minutes(2))) struct ManifestRouteTests {
@@ -74,6 +76,42 @@ import Testing
                     ManifestKit.index([child, bad]), "v2", type: ManifestKit.indexType)
                 #expect(reply.status == 404)
                 #expect(reply.code == "MANIFEST_BLOB_UNKNOWN")
+            }
+        }
+    }
+
+    @Test func `an index may list blobs, as a build cache does`() async throws {
+        try await ServerKit.run { kit in
+            let parts = try await kit.pushParts()
+            let cache = parts.config.replacing(
+                ManifestKit.configType, with: "application/vnd.buildkit.cacheconfig.v0")
+            let index = ManifestKit.index([parts.layer, cache])
+            let reply = try await kit.putManifest(index, "cache", type: ManifestKit.indexType)
+            #expect(reply.status == 201)
+            let missing = ManifestKit.descriptor(
+                ManifestKit.layerType, Digest.sha256(of: [9].span), 1)
+            let refused = try await kit.putManifest(
+                ManifestKit.index([missing]), "none", type: ManifestKit.indexType)
+            #expect(refused.code == "MANIFEST_BLOB_UNKNOWN")
+            let layer = Digest.sha256(of: Array("a layer".utf8).span)
+            let kept = try await kit.send(.DELETE, "/v2/library/test/blobs/\(layer)")
+            #expect(kept.status == 405)
+        }
+    }
+
+    @Test func `a copy of the files does not tell which manifests there are`() async throws {
+        let directory = try TemporaryDirectory()
+        let subject = Digest.sha256(of: [1].span)
+        let digest = try await ServerKit.run(in: directory) { kit in
+            let extra = #","subject":{"mediaType":"a/b","digest":"\#(subject)","size":1}"#
+            return Digest.sha256(of: try await kit.pushImage("v1", extra: extra).span)
+        }
+        let path = directory.path("store")
+        for name in try FileManager.default.subpathsOfDirectory(atPath: path) {
+            let data = FileManager.default.contents(atPath: path + "/" + name) ?? Data()
+            for secret in [digest, subject] {
+                #expect(data.range(of: Data(secret.hex.utf8)) == nil, "\(name)")
+                #expect(data.range(of: Data(secret.bytes)) == nil, "\(name)")
             }
         }
     }

@@ -21,11 +21,15 @@ struct ServerKit: Sendable {
     /// Runs a server for the time of `body`, then stops it in order and closes the store.
     static func run<Result>(
         in directory: TemporaryDirectory? = nil,
+        store configureStore: (inout StoreConfiguration) -> Void = { _ in },
         _ configure: (inout ServerConfiguration) -> Void = { _ in },
         _ body: (ServerKit) async throws -> Result
     ) async throws -> Result {
         let directory = try directory ?? TemporaryDirectory()
-        let store = try await Store.open(at: directory.path("store"))
+        var storeConfiguration = StoreConfiguration()
+        configureStore(&storeConfiguration)
+        let store = try await Store.open(
+            at: directory.path("store"), configuration: storeConfiguration)
         var configuration = ServerConfiguration()
         configuration.port = 0
         configuration.adminSocketPath =

@@ -85,6 +85,58 @@ import Testing
         }
     }
 
+    @Test func `a wrong digest ends a session that was acknowledged before`() async throws {
+        try await ServerKit.run { kit in
+            let wrong = Digest.sha256(of: [0].span)
+            let location = try await kit.beginUpload()
+            #expect(try await kit.send(.PATCH, location, body: [1, 2, 3]).status == 202)
+            #expect(try await kit.send(.PUT, "\(location)?digest=\(wrong)").status == 400)
+            #expect(try await kit.send(.GET, location).code == "BLOB_UPLOAD_UNKNOWN")
+            let bucket = try await kit.store.defaultAccount.bucket("library/test")
+            #expect(try await bucket.uploads().isEmpty)
+        }
+    }
+
+    @Test func `a SHA-512 digest may be told with the last request`() async throws {
+        try await ServerKit.run { kit in
+            let bytes = Array("told late".utf8)
+            let digest = Digest.sha512(of: bytes.span)
+            let location = try await kit.beginUpload()
+            let reply = try await kit.send(.PUT, "\(location)?digest=\(digest)", body: bytes)
+            #expect(reply.status == 201)
+            let begun = try await kit.beginUpload()
+            #expect(try await kit.send(.PATCH, begun, body: bytes).status == 202)
+            let late = try await kit.send(.PUT, "\(begun)?digest=\(digest)")
+            #expect(late.status == 400)
+            #expect(late.text.contains("digest-algorithm"))
+            #expect(try await kit.send(.GET, begun).status == 204)
+            #expect(try await kit.store.statistics().openUploadCount == 1)
+        }
+    }
+
+    @Test func `sessions whose time is over are reaped without a push`() async throws {
+        try await ServerKit.run(
+            store: { $0.uploadLifetime = .milliseconds(1) },
+            { $0.reapInterval = .milliseconds(10) }
+        ) { kit in
+            let bucket = try await kit.store.defaultAccount.createBucket("library/test")
+            try await Self.leaveUpload(in: bucket)
+            while try await !bucket.uploads().isEmpty { await Task.yield() }
+        }
+    }
+
+    // One that is over before it is left leaves nothing to reap.
+    private static func leaveUpload(in bucket: Bucket) async throws {
+        let session = try await bucket.beginUpload()
+        let bytes = [UInt8](repeating: 1, count: 100)
+        do throws(StoreError) {
+            try await session.append(bytes.span)
+            try await session.suspend()
+        } catch {
+            #expect(error.code == .uploadExpired)
+        }
+    }
+
     @Test func `a session is finished once`() async throws {
         try await ServerKit.run { kit in
             let digest = Digest.sha256(of: [7].span)

@@ -119,7 +119,7 @@ import Testing
             testDescription: "upload",
             samples: [
                 UploadRow(
-                    startedAt: time, expiresAt: time, receivedByteCount: 12,
+                    checkpointID: octets16, startedAt: time, expiresAt: time, receivedByteCount: 12,
                     sealedHeld: [1, 2], sealedState: [3]
                 ).encoded()
             ]

@@ -25,9 +25,10 @@ struct Failure {
         case let error as AdminError where error.cause is FileFailure:
             self.init(error.cause ?? error, bucketStore: directory)
         case let error as AdminError:
-            self.init(code: error.code.name, message: error.message, directory: directory)
+            self.init(code: error.code.name, message: Self.text(error), directory: directory)
         case let error as StoreError:
-            self.init(code: error.code.description, message: error.message, directory: directory)
+            self.init(
+                code: error.code.description, message: Self.text(error), directory: directory)
         case let error as FileFailure:
             let code = error.isOutOfSpace ? "outOfSpace" : "file"
             let exit = error.isBrokenPipe ? Self.brokenPipe : Self.exitCode(of: code)
@@ -41,6 +42,20 @@ struct Failure {
         default:
             self.init(code: "unexpected", message: "\(error)", directory: directory)
         }
+    }
+
+    /// The message, and those of the errors below it that say more.
+    private static func text(_ error: any Error) -> String {
+        let (message, cause): (String, (any Error)?) =
+            switch error {
+            case let error as AdminError: (error.message, error.cause)
+            case let error as StoreError: (error.message, error.cause)
+            default: ("\(error)", nil)
+            }
+        guard let rest = cause.map(text), !rest.hasPrefix(message) else {
+            return cause.map(text) ?? message
+        }
+        return "\(message): \(rest)"
     }
 
     private init(code: String, message: String, directory: String) {

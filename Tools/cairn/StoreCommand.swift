@@ -1,5 +1,6 @@
 // Part of Cairn, a content-addressed blob store.
 internal import ArgumentParser
+internal import Cairn
 internal import CairnServer
 
 /// A command on a store.
@@ -27,10 +28,14 @@ extension StoreCommand {
 
     /// Calls `body` with access to the store, in this process or through the server that has it
     /// open, and ends the access afterwards.
+    ///
+    /// - Parameter unlock: what opens the store; nil asks the options.
     func withAccess<Result>(
+        unlock: KeyringUnlock? = nil,
         _ body: (any AdminAccess) async throws -> Result
     ) async throws -> Result {
-        let access = try await options.connect()
+        let unlock = if let unlock { unlock } else { try options.unlock() }
+        let access = try await options.connect(unlock)
         let result: Result
         do {
             result = try await body(access)

@@ -43,29 +43,32 @@ struct StoreOptions: ParsableArguments {
         }
     }
 
-    /// What opens the store's keyring.
-    func unlock() throws -> KeyringUnlock {
+    /// What opens the store's keyring. Ask once: standard input has a passphrase only once.
+    ///
+    /// - Parameter isNew: whether a mistyped passphrase would be the one that counts.
+    func unlock(isNew: Bool = false) throws -> KeyringUnlock {
         if let keyFile { return .keyFile(path: keyFile) }
         guard let file = passphraseFile ?? Self.environment("CAIRN_PASSPHRASE_FILE") else {
             return .keyFile(path: nil)
         }
-        return .passphrase(try Passphrase.read(from: file))
+        return .passphrase(try Passphrase.read(from: file, isNew: isNew))
     }
 
     /// Opens the store, or reaches the server that has it open.
-    func connect() async throws -> any AdminAccess {
+    func connect(_ unlock: KeyringUnlock) async throws -> any AdminAccess {
         var configuration = StoreConfiguration()
         // Only `init` and `serve` create a store: a mistyped path is an error.
         configuration.createIfMissing = false
         return try await AdminConnection.open(
-            directory: directory, unlock: try unlock(), configuration: configuration)
+            directory: directory, unlock: unlock, configuration: configuration)
     }
 
     /// Opens the store in this process, and creates it if there is none.
-    func openStore() async throws -> Store {
-        do {
-            return try await Store.open(at: directory, unlock: try unlock())
-        } catch let error as StoreError where error.code == .storeNotFound {
+    func openStore(_ unlock: KeyringUnlock) async throws -> Store {
+        do throws(StoreError) {
+            return try await Store.open(at: directory, unlock: unlock)
+        } catch {
+            guard error.code == .storeNotFound else { throw error }
             throw CommandFailure(
                 code: "file", message: "cannot create \(directory): its parent is not a directory")
         }

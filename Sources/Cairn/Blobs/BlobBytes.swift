@@ -63,7 +63,17 @@ public struct BlobBytes: AsyncSequence, Sendable {
         public mutating func next(
             isolation actor: isolated (any Actor)?
         ) async throws(StoreError) -> [UInt8]? {
-            try engine.checkOpen()
+            do throws(StoreError) {
+                try engine.checkOpen()
+                return try await nextBuffer()
+            } catch {
+                // The end: whoever asked again would else get the buffer behind a hole.
+                (source, planned, reads) = (.inline([]), [], [])
+                throw error
+            }
+        }
+
+        private mutating func nextBuffer() async throws(StoreError) -> [UInt8]? {
             switch source {
             case .inline(let bytes):
                 source = .inline([])

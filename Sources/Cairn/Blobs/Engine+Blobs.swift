@@ -34,7 +34,9 @@ extension Engine {
                 try RecordHeader(parsing: record.span)
             })
         return SealingKey(
-            slot: header.keySlot, key: try await keys.secret(header.keySlot),
+            slot: header.keySlot,
+            key: try await keys.secret(
+                header.keySlot, for: .init(kind: .bucketData, ownerID: bucket.octets)),
             scope: RecordScope(storeID: storeID, ownerID: bucket.octets))
     }
 
@@ -171,7 +173,7 @@ extension Engine {
             }
             return Blob(description, .inline(bytes), self)
         }
-        let domain = try await self.keys.domain(root.domainSlot)
+        let domain = try await self.keys.domain(root.domainSlot, of: keys.accountID)
         return Blob(
             description, .tree([root.entry], ChunkReader(engine: self, domain: domain)), self)
     }

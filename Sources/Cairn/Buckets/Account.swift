@@ -44,9 +44,11 @@ public final class Account: Sendable {
                 bucket.encoded(), as: .metadata, name: Octets32(padding: id.octets),
                 under: engine.sealingKey)
         }
-        let (accountName, nameKey) = (self.name, RowKey.bucketName(row.id, name))
+        let nameKey = RowKey.bucketName(row.id, name)
+        let (accountName, accountRow) = (Array(self.name.utf8), row.encoded())
         try await engine.transact { (transaction) throws(StoreError) in
-            guard try transaction.get(Tables.accounts, Array(accountName.utf8)) != nil else {
+            // The row, not only the name: the account may have been deleted and made anew.
+            guard try transaction.get(Tables.accounts, accountName) == accountRow else {
                 throw StoreError(.accountUnknown, "the account was deleted")
             }
             guard try transaction.get(Tables.bucketNames, nameKey) == nil else {

@@ -72,7 +72,10 @@ extension Bucket {
                     createdAt: link.createdAt))
         }
         let last = rows.count == limit ? rows.last : nil
-        return BlobPage(blobs: blobs, next: last.map { BlobCursor(Self.linkName(ofKey: $0.key)) })
+        let next = try last.map { (row) throws(StoreError) in
+            BlobCursor(try RowKey.linkName(of: row.key))
+        }
+        return BlobPage(blobs: blobs, next: next)
     }
 
     /// Makes a blob of another bucket a blob of this one too. Durable on return.
@@ -133,10 +136,6 @@ extension Bucket {
         StoreError(.blobUnknown, "the bucket has no blob \(digest)")
     }
 
-    static func linkName(ofKey key: [UInt8]) -> LinkName {
-        LinkName(octets: Octets32(key.span.extracting(Octets16.byteCount...)))
-    }
-
     /// Stores bytes in memory and links them with a transaction of the caller.
     func store(
         _ bytes: Span<UInt8>, expecting expected: Digest?, isPinned: Bool,
@@ -164,7 +163,7 @@ extension Bucket {
                     try LinkRow(decoding: row.value)
                 })
             let key = try await engine.sealingKey(of: link.sealedCapability, owner: bucketID)
-            links.append((Self.linkName(ofKey: row.key), link, key))
+            links.append((try RowKey.linkName(of: row.key), link, key))
         }
         return links
     }

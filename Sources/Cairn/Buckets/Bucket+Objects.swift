@@ -37,12 +37,15 @@ extension Bucket {
         let sealer = ObjectSealer(
             key: key, contentType: contentType ?? "application/octet-stream",
             references: distinct, metadata: metadata, modifiedAt: engine.clock.now())
-        let digest = Digest.sha256(of: bytes)
-        let description = sealer.describe(digest, byteCount: UInt64(bytes.count))
-        let sealed = try await engine.pool.run { [engine, bucketID] (context) throws(StoreError) in
-            try context.seal(
+        let body = [UInt8](copying: bytes)
+        let (digest, description, sealed) = try await engine.pool.run {
+            [engine, bucketID] (context) throws(StoreError) in
+            let digest = Digest.sha256(of: body.span)
+            let description = sealer.describe(digest, byteCount: UInt64(body.count))
+            let sealed = try context.seal(
                 description.encoded(), as: .metadata, name: keys.objectName(of: key),
                 under: keys.sealingKey(engine, bucketID))
+            return (digest, description, sealed)
         }
         _ = try await store(bytes, expecting: digest, isPinned: false) {
             (transaction, blob, bucket) throws(StoreError) in
@@ -138,7 +141,7 @@ extension Bucket {
 
     // The range of keys with a prefix that lie behind `after`, which may lie anywhere.
     private static func bounds(_ prefix: [UInt8], _ after: [UInt8]?) -> ([UInt8], [UInt8]?) {
-        let end = RowKey.end(ofPrefix: prefix)
+        let end = firstKey(behindPrefix: prefix)
         guard let after, prefix.lexicographicallyPrecedes(after + [0]) else { return (prefix, end) }
         return (after + [0], end)
     }

@@ -17,9 +17,8 @@ extension Bucket {
     public func beginUpload(
         algorithm: Digest.Algorithm = .sha256, expectedByteCount: UInt64? = nil
     ) async throws(StoreError) -> UploadSession {
-        let session = try engine.beginUpload(in: bucketID, try await keys(), algorithm: algorithm)
         try await engine.reapExpiredUploads(limit: Engine.reapedCountMax)
-        return session
+        return try engine.beginUpload(in: bucketID, try await keys(), algorithm: algorithm)
     }
 
     /// Goes on with an upload session, from its last checkpoint.
@@ -56,17 +55,17 @@ extension Bucket {
         let rows = try await engine.read("listing uploads") { (index) throws(IndexError) in
             try index.scan(Tables.uploads, prefix: prefix, after: after, limit: limit)
         }
-        return try lower(
-            "listing uploads",
-            core: { () throws(CoreError) in
-                var uploads: [UploadDescription] = []
-                for row in rows {
-                    let id = UploadID(
-                        octets: Octets16(row.key.span.extracting(Octets16.byteCount...)))
-                    uploads.append(try UploadRow(decoding: row.value).describe(id))
-                }
-                return uploads
-            })
+        var uploads: [UploadDescription] = []
+        for row in rows {
+            let id = try RowKey.uploadID(of: row.key)
+            let upload = try lower(
+                "listing uploads",
+                core: { () throws(CoreError) in
+                    try UploadRow(decoding: row.value)
+                })
+            uploads.append(upload.describe(id))
+        }
+        return uploads
     }
 
     /// Ends an upload session that has no handle in this process. Durable on return.
@@ -74,9 +73,10 @@ extension Bucket {
     /// - Throws: ``StoreError`` with code `uploadUnknown`, `uploadBusy` (cancel it by its handle),
     ///   `io`, `closed`.
     public func cancelUpload(_ upload: UploadID) async throws(StoreError) {
-        guard !engine.liveUploads.contains(upload) else {
+        guard let claim = engine.liveUploads.claim(upload) else {
             throw StoreError(.uploadBusy, "the upload session is in use")
         }
+        defer { engine.liveUploads.release(claim) }
         guard try await engine.discardUpload(upload, of: bucketID) else {
             throw StoreError(.uploadUnknown, "the bucket has no such upload session")
         }

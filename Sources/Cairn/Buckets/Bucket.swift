@@ -1,6 +1,6 @@
 // Part of Cairn, a content-addressed blob store.
 
-internal import CairnCore
+public import CairnCore
 internal import CairnIndex
 
 /// A scope for blobs and objects, one per repository.
@@ -41,7 +41,18 @@ public final class Bucket: Sendable {
 
     func keys() async throws(StoreError) -> BucketKeys {
         try engine.checkOpen()
-        return try await engine.keys.keys(of: row)
+        return try await engine.keys.keys(of: row, bucketID)
+    }
+
+    /// A name for a digest that says nothing to whoever has a copy of the store and no key.
+    ///
+    /// For keys of objects, which are stored in the clear so that they can be listed. The name is
+    /// the same for the life of the bucket, and another one in every bucket.
+    ///
+    /// - Returns: 64 lower-case hexadecimal digits.
+    /// - Throws: ``StoreError`` with code `keyUnavailable`, `io`, `closed`.
+    public func privateName(of digest: Digest) async throws(StoreError) -> String {
+        Hex.encode(try await keys().linkName(of: digest).octets.bytes)
     }
 
     static func checkPage(_ limit: Int) throws(StoreError) {
@@ -62,9 +73,13 @@ extension BucketRow {
 
 extension IndexReader {
     func usage(of bucket: BucketID) throws(IndexError) -> [UsageCounter: UInt64] {
+        try usage(ofBucketKey: bucket.octets.bytes)
+    }
+
+    func usage(ofBucketKey bucket: [UInt8]) throws(IndexError) -> [UsageCounter: UInt64] {
         var counts: [UsageCounter: UInt64] = [:]
         for counter in UsageCounter.allCases {
-            let row = try get(Tables.usage, RowKey.usage(bucket, counter))
+            let row = try get(Tables.usage, bucket + [counter.rawValue])
             // A count below zero cannot be; the verification reports it.
             counts[counter] = UInt64(max(0, row.map(Self.decodeCount) ?? 0))
         }

@@ -57,7 +57,7 @@ extension StoreError {
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Kind: String {
             case storeNotFound, storeLocked, formatTooNew, wrongPassphrase, keyUnavailable
-            case corrupted, io, outOfSpace, readOnly, closed
+            case corrupted, io, outOfSpace, readOnly, closed, cancelled
             case nameInvalid, digestInvalid, keyInvalid, rangeInvalid, invalidArgument
             case limitExceeded
             case accountUnknown, accountExists, accountNotEmpty
@@ -93,6 +93,8 @@ extension StoreError {
         public static var readOnly: Self { Self(.readOnly) }
         /// The store, session or handle was closed before. Open it again.
         public static var closed: Self { Self(.closed) }
+        /// The task was cancelled before the work was done. Nothing has changed.
+        public static var cancelled: Self { Self(.cancelled) }
         /// A bucket or account name breaks the rules. Correct it.
         public static var nameInvalid: Self { Self(.nameInvalid) }
         /// A digest is not `algorithm:lower-case-hex`. Correct it.

@@ -50,6 +50,7 @@ final class GroupCommitter: Sendable {
 
     deinit {
         state.update { $0.isStopping = true }
+        thread.withLock { $0?.detach() }
     }
 
     /// Queues a request; its completion tells the outcome.

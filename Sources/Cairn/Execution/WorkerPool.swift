@@ -54,6 +54,7 @@ final class WorkerPool: Sendable {
     // The last reference may be dropped by a job, on a thread that cannot join itself.
     deinit {
         state.update { $0.isStopping = true }
+        threads.withLock { threads in for thread in threads { thread.detach() } }
     }
 
     /// Queues a job and returns at once.

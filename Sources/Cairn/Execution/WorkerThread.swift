@@ -32,4 +32,7 @@ struct WorkerThread: Sendable {
     }
 
     func join() { pthread_join(handle, nil) }
+
+    /// Lets the thread end on its own; instead of joining it.
+    func detach() { pthread_detach(handle) }
 }

@@ -8,6 +8,7 @@ internal import Synchronization
 /// The keys of a bucket at hand: what sealing and opening need.
 struct BucketKeys: Sendable {
     /// The slot of the current data key, written into the header of every record it seals.
+    let accountID: AccountID
     let dataKeySlot: UInt32
     let dataKey: SecretBytes
     /// Names digests and object keys in the index.
@@ -40,6 +41,13 @@ final class KeyTable: Sendable {
     /// Bounds the cache: a secret takes a locked page of its own, 16 MiB in all.
     static let cachedCountMax = 4096
 
+    /// What a key must be for. A slot is only a number: whoever could exchange rows of the key
+    /// table would else have data sealed under another's key.
+    struct Purpose: Hashable, Sendable {
+        var kind: KeyRow.Kind
+        var ownerID: Octets16
+    }
+
     private enum Opened {
         case secret(SecretBytes)
         case domain(DomainKeys)
@@ -47,7 +55,13 @@ final class KeyTable: Sendable {
 
     private struct Entry {
         var opened: Opened
+        var purpose: Purpose
         var expiresAt: Timestamp
+
+        /// A clock that is set back does not keep a key open longer.
+        func isValid(at now: Timestamp) -> Bool {
+            expiresAt > now && expiresAt <= now + KeyTable.lifetime
+        }
     }
 
     let storeID: Octets16
@@ -69,34 +83,37 @@ final class KeyTable: Sendable {
     }
 
     /// Opens the keys that a bucket works with.
-    func keys(of bucket: BucketRow) async throws(StoreError) -> BucketKeys {
-        let indexKey = try await secret(bucket.indexKeySlot)
+    func keys(of row: BucketRow, _ bucket: BucketID) async throws(StoreError) -> BucketKeys {
+        let indexKey = try await secret(
+            row.indexKeySlot, for: Purpose(kind: .bucketIndex, ownerID: bucket.octets))
         return BucketKeys(
-            dataKeySlot: bucket.dataKeySlot,
-            dataKey: try await secret(bucket.dataKeySlot),
+            accountID: row.accountID, dataKeySlot: row.dataKeySlot,
+            dataKey: try await secret(
+                row.dataKeySlot, for: Purpose(kind: .bucketData, ownerID: bucket.octets)),
             names: indexKey.withSpan { HMACSHA256(key: $0) },
-            domainSlot: bucket.domainSlot,
-            domain: try await domain(bucket.domainSlot))
+            domainSlot: row.domainSlot,
+            domain: try await domain(row.domainSlot, of: row.accountID))
     }
 
-    /// Opens the key of one slot.
-    func secret(_ slot: UInt32) async throws(StoreError) -> SecretBytes {
-        if case .secret(let secret)? = cached(slot) { return secret }
-        let (secret, _) = try await unwrap(slot)
-        remember(.secret(secret), in: slot)
+    /// Opens the key of one slot, which must be made for this purpose.
+    func secret(_ slot: UInt32, for purpose: Purpose) async throws(StoreError) -> SecretBytes {
+        if case .secret(let secret)? = cached(slot, purpose) { return secret }
+        let secret = try await unwrap(slot, purpose)
+        remember(.secret(secret), purpose, in: slot)
         return secret
     }
 
-    /// Opens the keys of a deduplication domain.
-    func domain(_ slot: UInt32) async throws(StoreError) -> DomainKeys {
-        if case .domain(let domain)? = cached(slot) { return domain }
-        let (secret, row) = try await unwrap(slot)
+    /// Opens the keys of a deduplication domain, which must be the account's.
+    func domain(_ slot: UInt32, of account: AccountID) async throws(StoreError) -> DomainKeys {
+        let purpose = Purpose(kind: .domain, ownerID: account.octets)
+        if case .domain(let domain)? = cached(slot, purpose) { return domain }
+        let secret = try await unwrap(slot, purpose)
         let domain = try lower(
             "deriving the keys of a domain",
             core: { () throws(CoreError) in
-                try DomainKeys(domainSecret: secret, storeID: storeID, domainID: row.ownerID)
+                try DomainKeys(domainSecret: secret, storeID: storeID, domainID: account.octets)
             })
-        remember(.domain(domain), in: slot)
+        remember(.domain(domain), purpose, in: slot)
         return domain
     }
 
@@ -131,7 +148,9 @@ final class KeyTable: Sendable {
 
     // MARK: -
 
-    private func unwrap(_ slot: UInt32) async throws(StoreError) -> (SecretBytes, KeyRow) {
+    private func unwrap(
+        _ slot: UInt32, _ purpose: Purpose
+    ) async throws(StoreError) -> SecretBytes {
         let row = try await pool.run { [index] (_) throws(StoreError) -> KeyRow in
             let bytes = try lower(
                 "reading a key",
@@ -147,13 +166,17 @@ final class KeyTable: Sendable {
                     try KeyRow(decoding: bytes)
                 })
         }
-        return (try await unwrap(row), row)
+        guard Purpose(kind: row.kind, ownerID: row.ownerID) == purpose else {
+            throw StoreError(.corrupted, "the key in slot \(slot) is another's")
+        }
+        return try await unwrap(row)
     }
 
-    private func cached(_ slot: UInt32) -> Opened? {
+    private func cached(_ slot: UInt32, _ purpose: Purpose) -> Opened? {
         let now = clock.now()
         return cache.withLock { cache in
-            guard let entry = cache[slot], entry.expiresAt > now else {
+            guard let entry = cache[slot], entry.purpose == purpose else { return nil }
+            guard entry.isValid(at: now) else {
                 cache[slot] = nil
                 return nil
             }
@@ -161,12 +184,15 @@ final class KeyTable: Sendable {
         }
     }
 
-    private func remember(_ opened: Opened, in slot: UInt32) {
-        let expiresAt = clock.now() + Self.lifetime
+    private func remember(_ opened: Opened, _ purpose: Purpose, in slot: UInt32) {
+        let now = clock.now()
         cache.withLock { cache in
+            // Nobody may ask for an expired one again: it would stay for ever.
+            cache = cache.filter { $0.value.isValid(at: now) }
             // Rare and harmless: every key can be opened again.
             if cache.count >= Self.cachedCountMax { cache.removeAll() }
-            cache[slot] = Entry(opened: opened, expiresAt: expiresAt)
+            cache[slot] = Entry(
+                opened: opened, purpose: purpose, expiresAt: now + Self.lifetime)
         }
     }
 

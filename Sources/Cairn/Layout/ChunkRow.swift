@@ -25,6 +25,9 @@ struct Placement: Hashable, Sendable {
 struct ChunkRow: Sendable {
     static let byteCount = 21
     static let offsetUnit: UInt64 = 8
+    /// Bounds what a damaged row can make a reader allocate.
+    static let recordByteCountMax = RecordHeader.recordByteCount(
+        suite: .convergent, plaintextByteCount: RecordHeader.plaintextByteCountMax)
 
     var placement: Placement
     /// How often recipe nodes, links and upload sessions name the chunk.
@@ -57,6 +60,9 @@ struct ChunkRow: Sendable {
         let segment = SegmentNumber(try reader.readUInt32())
         let offset = UInt64(try reader.readUInt32()) * Self.offsetUnit
         let byteCount = try reader.readUInt32()
+        guard byteCount > 0, byteCount.isMultiple(of: UInt32(Self.offsetUnit)),
+            Int(byteCount) <= Self.recordByteCountMax
+        else { throw CoreError(.corrupted, "a chunk row has an impossible length") }
         guard let kind = ChunkKind(rawValue: try reader.readUInt8()) else {
             throw CoreError(.corrupted, "a chunk row has an unknown kind")
         }

@@ -64,11 +64,49 @@ enum RowKey {
     static func bigEndian(_ value: UInt32) -> [UInt8] {
         (0..<4).map { UInt8(truncatingIfNeeded: value >> (24 - 8 * $0)) }  // one byte each
     }
+}
 
-    /// The first key after every key that starts with `prefix`; nil when there is none.
-    static func end(ofPrefix prefix: [UInt8]) -> [UInt8]? {
-        guard let last = prefix.lastIndex(where: { $0 != 0xFF }) else { return nil }
-        return Array(prefix[..<last]) + [prefix[last] + 1]
+// Parts of keys that come back from the index: damaged ones are errors, never traps.
+extension RowKey {
+    /// The bucket whose row, or the first of whose rows, has this key.
+    static func bucketID(of key: [UInt8]) throws(StoreError) -> BucketID {
+        BucketID(
+            octets: try part(of: key) { (reader) throws(CoreError) in
+                try reader.readOctets16()
+            })
+    }
+
+    static func linkName(of key: [UInt8]) throws(StoreError) -> LinkName {
+        LinkName(
+            octets: try part(of: key) { (reader) throws(CoreError) in
+                _ = try reader.readOctets16()
+                return try reader.readOctets32()
+            })
+    }
+
+    static func uploadID(of key: [UInt8]) throws(StoreError) -> UploadID {
+        UploadID(
+            octets: try part(of: key) { (reader) throws(CoreError) in
+                _ = try reader.readOctets16()
+                return try reader.readOctets16()
+            })
+    }
+
+    static func chunkID(of key: [UInt8]) throws(StoreError) -> ChunkID {
+        ChunkID(try part(of: key) { (reader) throws(CoreError) in try reader.readOctets32() })
+    }
+
+    private static func part<Part>(
+        of key: [UInt8], _ read: (inout ByteReader) throws(CoreError) -> Part
+    ) throws(StoreError) -> Part {
+        try lower(
+            "reading the key of a row",
+            core: { () throws(CoreError) in
+                var reader = ByteReader(key.span)
+                let part = try read(&reader)
+                try reader.expectEnd()
+                return part
+            })
     }
 }
 

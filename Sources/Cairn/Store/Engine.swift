@@ -119,7 +119,7 @@ struct Transaction {
             "reading \(table.name)",
             index: { () throws(IndexError) in
                 try base.scan(
-                    table, from: prefix, before: RowKey.end(ofPrefix: prefix), limit: limit)
+                    table, from: prefix, before: firstKey(behindPrefix: prefix), limit: limit)
             })
     }
 

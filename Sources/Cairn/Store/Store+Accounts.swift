@@ -78,7 +78,8 @@ extension Store {
         }
         let row = try await account(name).row
         try await engine.transact { (transaction) throws(StoreError) in
-            guard try transaction.get(Tables.accounts, Array(name.utf8)) != nil else {
+            // The row, not only the name: the account may have been deleted and made anew.
+            guard try transaction.get(Tables.accounts, Array(name.utf8)) == row.encoded() else {
                 throw StoreError(.accountUnknown, "the store has no account of this name")
             }
             let prefix = row.id.octets.bytes

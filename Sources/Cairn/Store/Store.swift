@@ -51,6 +51,7 @@ public final class Store: Sendable {
         index.cacheByteCount = configuration.indexCacheByteCount
         var segments = SegmentConfiguration()
         segments.segmentByteCount = configuration.segmentByteCount
+        segments.freeByteCountMin = configuration.reservedByteCount
         let seams = StoreSeams(
             disk: disk,
             openIndex: { [index] (tables) throws(IndexError) in
@@ -72,16 +73,33 @@ public final class Store: Sendable {
         do throws(StoreError) {
             let opening = StoreOpening(seams: seams, unlock: unlock, configuration: configuration)
             let engine = try await opening.run()
-            guard let row = try await Account.row(defaultAccountName, engine) else {
-                throw StoreError(.corrupted, "the store has lost its default account")
+            do throws(StoreError) {
+                guard let row = try await Account.row(defaultAccountName, engine) else {
+                    throw StoreError(.corrupted, "the store has lost its default account")
+                }
+                return Store(engine, lock, row)
+            } catch {
+                // What made it fail is of more interest than what closing may add to it.
+                _ = await shutDown(engine)
+                throw error
             }
-            let store = Store(engine, lock, row)
-            try await engine.reapExpiredUploads(limit: 1000)
-            return store
         } catch {
             lock.release()
             throw error
         }
+    }
+
+    /// Ends upload sessions that were not used for ``StoreConfiguration/uploadLifetime``, the
+    /// oldest first, and frees what only they held. Durable on return.
+    ///
+    /// Sessions in use are left alone. Costs time in proportion to the sessions that are due.
+    ///
+    /// - Parameter limit: ends at most so many.
+    /// - Returns: how many were ended.
+    /// - Throws: ``StoreError`` with code `io`, `closed`.
+    @discardableResult
+    public func reapExpiredUploads(limit: Int = 1000) async throws(StoreError) -> Int {
+        try await engine.reapExpiredUploads(limit: limit)
     }
 
     /// Ends the store's work and lets other processes have it.
@@ -94,12 +112,7 @@ public final class Store: Sendable {
     ///   then.
     public func close() async throws(StoreError) {
         guard engine.markClosed() else { return }
-        let engine = engine
-        let result: Result<Void, StoreError> = await engine.pool.run { _ in
-            // On a worker, because it waits; the committer may need no worker to finish.
-            engine.committer.stop()
-            return Self.closeParts(of: engine)
-        }
+        let result = await Self.shutDown(engine)
         lock.release()
         try result.get()
     }
@@ -124,6 +137,14 @@ public final class Store: Sendable {
                 throw StoreError(.storeNotFound, "there is no store at this path", cause: error)
             }
             throw StoreError(error, while: "opening the store's directory")
+        }
+    }
+
+    private static func shutDown(_ engine: Engine) async -> Result<Void, StoreError> {
+        await engine.pool.run { _ in
+            // On a worker, because it waits; the committer needs no worker to finish.
+            engine.committer.stop()
+            return closeParts(of: engine)
         }
     }
 

@@ -9,8 +9,11 @@ public struct StoreConfiguration: Hashable, Sendable {
     public var workerCount: Int
     /// Memory for blocks of the index, in bytes.
     public var indexCacheByteCount = 64 << 20
-    /// Size of a segment file in bytes: 4 MiB to 1 GiB.
+    /// Size of a segment file in bytes: 8 MiB to 1 GiB, a multiple of 4096.
     public var segmentByteCount: UInt64 = 256 << 20
+    /// Bytes of the disk that uploads leave free: when it is full for them, deletions and
+    /// recovery still have room, and service resumes as soon as there is more.
+    public var reservedByteCount: UInt64 = 64 << 20
     /// Bytes of an upload between two automatic checkpoints: what a crash can cost at most.
     public var checkpointByteCount: UInt64 = 64 << 20
     /// How long an unused upload session lives.
@@ -28,8 +31,11 @@ public struct StoreConfiguration: Hashable, Sendable {
         guard indexCacheByteCount >= 0 else {
             throw StoreError(.invalidArgument, "indexCacheByteCount is not negative")
         }
-        guard ((4 << 20)...(1 << 30)).contains(segmentByteCount) else {
-            throw StoreError(.invalidArgument, "segmentByteCount is 4 MiB to 1 GiB")
+        guard ((8 << 20)...(1 << 30)).contains(segmentByteCount),
+            segmentByteCount.isMultiple(of: 4096)
+        else {
+            throw StoreError(
+                .invalidArgument, "segmentByteCount is 8 MiB to 1 GiB and a multiple of 4096")
         }
         guard checkpointByteCount >= 1 << 20, uploadLifetime > .zero else {
             throw StoreError(

@@ -51,7 +51,8 @@ struct StoreOpening: Sendable {
         guard row.storeID == storeID else {
             throw StoreError(.corrupted, "the index belongs to another store")
         }
-        let storeKey = try await keys.secret(StoreFormat.storeKeySlot)
+        let storeKey = try await keys.secret(
+            StoreFormat.storeKeySlot, for: .init(kind: .store, ownerID: storeID))
         let segments = try await pool.run { (_) throws(StoreError) in
             try lower(
                 "opening the segments",
@@ -76,7 +77,21 @@ struct StoreOpening: Sendable {
                 try seams.disk.exists(StoreFormat.marker)
             })
         guard exists else { return (try prepareCreation(), true) }
-        return (try StoreFormat.decodeMarker(readMarker()), false)
+        let storeID = try StoreFormat.decodeMarker(readMarker())
+        try removeCreationMarker()
+        return (storeID, false)
+    }
+
+    // What a crash at the end of the creation left: beside a lost marker it would pass for a
+    // creation to be gone on with, which makes a new keyring.
+    private func removeCreationMarker() throws(StoreError) {
+        try lower(
+            "opening the store",
+            disk: { () throws(DiskError) in
+                guard try seams.disk.exists(StoreFormat.creating) else { return }
+                try seams.disk.remove(StoreFormat.creating)
+                try seams.disk.syncDirectory("")
+            })
     }
 
     private func readMarker() throws(StoreError) -> [UInt8] {
@@ -93,8 +108,13 @@ struct StoreOpening: Sendable {
         }
         let names = try lower(
             "looking for a store",
-            disk: { () throws(DiskError) in
-                try seams.disk.list("")
+            disk: { () throws(DiskError) -> [String] in
+                let names = try seams.disk.list("")
+                // The segments are opened only when the marker is there.
+                guard names.contains(StoreFormat.segments),
+                    try !seams.disk.list(StoreFormat.segments).isEmpty
+                else { return names }
+                return names.filter { $0 != StoreFormat.creating }
             })
         let isInterrupted = names.contains(StoreFormat.creating)
         let own = Set([StoreFormat.keyring, StoreFormat.index, StoreFormat.segments])
@@ -213,9 +233,15 @@ struct StoreOpening: Sendable {
 
     private func makeKeyFile() throws(StoreError) {
         var key = seams.random.octets32()
-        try replace(StoreFormat.keyFile, key.bytes)
-        var bytes = key.mutableSpan
-        wipe(&bytes)
+        defer {
+            var span = key.mutableSpan
+            wipe(&span)
+        }
+        try lower(
+            "writing \(StoreFormat.keyFile)",
+            disk: { () throws(DiskError) in
+                try seams.disk.replace(StoreFormat.keyFile, with: key.span)
+            })
     }
 
     private func externalKeyFile(_ path: String) throws(StoreError) -> SecretBytes {
@@ -235,12 +261,14 @@ struct StoreOpening: Sendable {
         do throws(DiskError) {
             return try Self.readKeyFile(name, on: disk)
         } catch {
-            guard error.code == .notFound else {
-                throw StoreError(error, while: "reading the key file")
+            switch error.code {
+            case .notFound:
+                throw StoreError(
+                    .keyUnavailable, "the key file is not there; a passphrase may open the store",
+                    cause: error)
+            case .permission: throw StoreError(.keyUnavailable, error.message, cause: error)
+            default: throw StoreError(error, while: "reading the key file")
             }
-            throw StoreError(
-                .keyUnavailable, "the key file is not there; a passphrase may open the store",
-                cause: error)
         }
     }
 
@@ -253,7 +281,11 @@ struct StoreOpening: Sendable {
         guard permissions & 0o077 == 0 else {
             throw DiskError(.permission, "others can read the key file; set its mode to 0600")
         }
-        let bytes = try disk.readAll(name, upTo: KeyringProtection.keyFileByteCount)
+        var bytes = try disk.readAll(name, upTo: KeyringProtection.keyFileByteCount)
+        defer {
+            var span = bytes.mutableSpan
+            wipe(&span)
+        }
         return SecretBytes(copying: bytes.span)
     }
 }

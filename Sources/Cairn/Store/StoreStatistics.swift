@@ -78,9 +78,9 @@ extension Engine {
         }
         try snapshot.forEachRow(Tables.buckets, prefix: []) { (row) throws(IndexError) in
             statistics.bucketCount += 1
-            let counts = try snapshot.usage(of: BucketID(octets: Octets16(row.key.span)))
+            let counts = try snapshot.usage(ofBucketKey: row.key)
             statistics.blobCount += counts[.blobs] ?? 0
-            statistics.logicalByteCount += counts[.logicalBytes] ?? 0
+            statistics.logicalByteCount &+= counts[.logicalBytes] ?? 0
         }
         return statistics
     }

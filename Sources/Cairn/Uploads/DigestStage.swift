@@ -16,6 +16,7 @@ struct DigestStage: Sendable {
 
     var cutByteCount: UInt64 { blob.byteCount }
     var layout: BlobLayout? { chunker.layout }
+    var algorithm: Digest.Algorithm { blob512 == nil ? .sha256 : .sha512 }
 
     init(algorithm: Digest.Algorithm, chunker: Chunker, domain: DomainKeys) {
         blob512 = algorithm == .sha512 ? SHA512() : nil

@@ -34,12 +34,12 @@ extension Engine {
     ) throws(StoreError) -> UploadSession {
         try checkOpen()
         let id = UploadID(octets: UUIDText.random(from: random))
-        guard liveUploads.insert(id) else {
+        guard let claim = liveUploads.claim(id) else {
             throw StoreError(.uploadBusy, "a new upload session got a name that is in use")
         }
         let chunker = Chunker(parameters: self.chunker, key: keys.domain.chunkerKey)
         return UploadSession(
-            id: id, bucketID: bucket, keys: keys, engine: self,
+            claim, bucketID: bucket, keys: keys, engine: self,
             stage: DigestStage(algorithm: algorithm, chunker: chunker, domain: keys.domain),
             builder: RecipeBuilder(), row: nil)
     }
@@ -48,20 +48,21 @@ extension Engine {
     func resumeUpload(
         _ id: UploadID, in bucket: BucketID, _ keys: BucketKeys
     ) async throws(StoreError) -> UploadSession {
-        guard liveUploads.insert(id) else {
+        guard let claim = liveUploads.claim(id) else {
             throw StoreError(.uploadBusy, "the upload session is in use")
         }
         do throws(StoreError) {
-            return try await restoreUpload(id, in: bucket, keys)
+            return try await restoreUpload(claim, in: bucket, keys)
         } catch {
-            liveUploads.remove(id)
+            liveUploads.release(claim)
             throw error
         }
     }
 
     private func restoreUpload(
-        _ id: UploadID, in bucket: BucketID, _ keys: BucketKeys
+        _ claim: LiveUploads.Claim, in bucket: BucketID, _ keys: BucketKeys
     ) async throws(StoreError) -> UploadSession {
+        let id = claim.id
         guard let row = try await uploadRow(id, of: bucket) else {
             throw StoreError(.uploadUnknown, "the bucket has no such upload session")
         }
@@ -69,6 +70,9 @@ extension Engine {
             throw StoreError(.uploadExpired, "the upload session expired unused")
         }
         let state = try await openState(of: row, id, bucket)
+        guard state.builder.byteCount == state.blob.byteCount else {
+            throw StoreError(.corrupted, "an upload's tree is not as long as its digest says")
+        }
         let chunker = try lower(
             "resuming an upload session",
             core: { () throws(CoreError) in
@@ -79,10 +83,11 @@ extension Engine {
         let stage = DigestStage(
             blob: state.blob, blob512: state.blob512, chunker: chunker, domain: keys.domain)
         let session = UploadSession(
-            id: id, bucketID: bucket, keys: keys, engine: self, stage: stage,
+            claim, bucketID: bucket, keys: keys, engine: self, stage: stage,
             builder: state.builder, row: row)
         // The tail was received but never hashed: it takes the way of any other bytes.
-        try await session.append(state.tail.span)
+        let tail = state.tail
+        try await session.append(tail.span)
         return session
     }
 
@@ -117,12 +122,18 @@ extension Engine {
 
     /// Deletes a session's checkpoint and releases the chunks it holds. Durable on return.
     ///
-    /// - Returns: false when there was no checkpoint.
+    /// The caller has claimed the session.
+    ///
+    /// - Parameter deadline: leaves a session alone that lives longer; nil is any.
+    /// - Returns: false when there was no such checkpoint.
     @discardableResult
-    func discardUpload(_ id: UploadID, of bucket: BucketID) async throws(StoreError) -> Bool {
+    func discardUpload(
+        _ id: UploadID, of bucket: BucketID, expiredBy deadline: Timestamp? = nil
+    ) async throws(StoreError) -> Bool {
         while let row = try await uploadRow(id, of: bucket) {
-            let held = try await heldChunks(of: row.encoded(), id)
+            if let deadline, row.expiresAt > deadline { return false }
             let expected = row.encoded()
+            let held = try await heldChunks(of: expected, id)
             let isDone = try await transact { (transaction) throws(StoreError) -> Bool in
                 let current = try transaction.get(Tables.uploads, RowKey.upload(bucket, id))
                 guard current == expected else { return false }
@@ -139,22 +150,42 @@ extension Engine {
 
     /// Ends sessions whose time is over, oldest first, in time proportional to their number.
     ///
-    /// - Returns: how many there were, at most `limit`.
+    /// One that somebody has in his hands is passed over, and so is one that cannot be ended, for
+    /// it is damaged or the disk is full: neither keeps the others alive, nor the caller from his
+    /// own work. Verification reports damage.
+    ///
+    /// - Parameter limit: ends at most so many.
+    /// - Returns: how many were ended.
     @discardableResult
     func reapExpiredUploads(limit: Int) async throws(StoreError) -> Int {
-        let now = RowKey.bigEndian(UInt64(max(0, clock.now().nanosecondsSinceEpoch)))
-        let due = try await read("looking for expired uploads") { (index) throws(IndexError) in
-            try index.scan(Tables.uploadExpiry, from: [], before: now, limit: limit)
-        }
+        let now = clock.now()
+        let end = RowKey.bigEndian(UInt64(max(0, now.nanosecondsSinceEpoch)))
+        var from: [UInt8] = []
         var count = 0
-        for entry in due where entry.key.count == 40 {
-            let bucket = BucketID(octets: Octets16(entry.key.span.extracting(8..<24)))
-            let id = UploadID(octets: Octets16(entry.key.span.extracting(24..<40)))
-            // A session in use has its own idea of its expiry.
-            guard !liveUploads.contains(id) else { continue }
-            try await discardUpload(id, of: bucket)
-            count += 1
+        while count < limit {
+            let due = try await read("looking for expired uploads") {
+                [from] (index) throws(IndexError) in
+                try index.scan(Tables.uploadExpiry, from: from, before: end, limit: 64)
+            }
+            guard let last = due.last?.key else { return count }
+            for entry in due where count < limit {
+                if await reap(entry.key, at: now) { count += 1 }
+            }
+            from = last + [0]
         }
         return count
+    }
+
+    private func reap(_ key: [UInt8], at now: Timestamp) async -> Bool {
+        guard key.count == 40 else { return false }
+        let bucket = BucketID(octets: Octets16(key.span.extracting(8..<24)))
+        let id = UploadID(octets: Octets16(key.span.extracting(24..<40)))
+        guard let claim = liveUploads.claim(id) else { return false }
+        defer { liveUploads.release(claim) }
+        do throws(StoreError) {
+            return try await discardUpload(id, of: bucket, expiredBy: now)
+        } catch {
+            return false
+        }
     }
 }

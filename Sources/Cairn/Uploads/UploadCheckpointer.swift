@@ -13,7 +13,13 @@ final class UploadCheckpointer: Sendable {
     private let bucketID: BucketID
     private let keys: BucketKeys
     private let engine: Engine
-    private let durable: Mutex<UInt64>
+    private let last: Mutex<Checkpoint>
+
+    private struct Checkpoint {
+        /// Nil before the first.
+        var id: Octets16?
+        var byteCount: UInt64
+    }
 
     /// - Parameter row: the last checkpoint of the session, if it has one.
     init(
@@ -24,11 +30,22 @@ final class UploadCheckpointer: Sendable {
         self.keys = keys
         self.engine = engine
         startedAt = row?.startedAt ?? engine.clock.now()
-        durable = Mutex(row?.receivedByteCount ?? 0)
+        last = Mutex(Checkpoint(id: row?.checkpointID, byteCount: row?.receivedByteCount ?? 0))
     }
 
     /// What a crash would leave of the session.
-    var durableByteCount: UInt64 { durable.withLock { $0 } }
+    var durableByteCount: UInt64 { last.withLock { $0.byteCount } }
+
+    /// Fails unless the last checkpoint of the session is the one that this handle made or went
+    /// on from: then nobody has taken the references that its tree relies on.
+    func check(_ transaction: Transaction) throws(StoreError) {
+        let found = try transaction.upload(id, of: bucketID)?.checkpointID
+        let own = last.withLock { $0.id }
+        guard found == own else {
+            throw StoreError(
+                .uploadUnknown, "the upload session was cancelled or goes on elsewhere")
+        }
+    }
 
     /// Seals the position on a worker thread and commits it with the chunks that it added.
     ///
@@ -47,11 +64,15 @@ final class UploadCheckpointer: Sendable {
                         [self] (base) throws(StoreError) in
                         let transaction = Transaction(base)
                         try transaction.checkBucket(bucketID)
+                        try check(transaction)
                         try position.ledger.apply(to: transaction)
                         try transaction.putUpload(row, id, of: bucketID)
                     } completion: { [self] result in
                         if case .success = result {
-                            durable.withLock { $0 = row.receivedByteCount }
+                            last.withLock {
+                                $0 = Checkpoint(
+                                    id: row.checkpointID, byteCount: row.receivedByteCount)
+                            }
                         }
                         position.ledger.release(engine.inFlight)
                         completion(result)
@@ -70,7 +91,7 @@ final class UploadCheckpointer: Sendable {
             stage: position.stage, tail: position.stage.tail + rest, builder: position.builder)
         let name = Octets32(padding: id.octets)
         return UploadRow(
-            startedAt: startedAt,
+            checkpointID: UUIDText.random(from: engine.random), startedAt: startedAt,
             expiresAt: engine.clock.now() + engine.configuration.uploadLifetime,
             receivedByteCount: position.stage.cutByteCount + UInt64(upload.tail.count),
             sealedHeld: try context.seal(

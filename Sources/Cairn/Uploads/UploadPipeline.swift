@@ -274,10 +274,9 @@ final class UploadPipeline: Sendable {
                 try tree.add(
                     window.cut.chunks, window.chunks, layout: window.cut.layout, placer, &context)
             } catch {
-                finishFold(window, tree)
-                return fail(error)
+                return finishFold(window, tree, failure: error)
             }
-            finishFold(window, tree)
+            finishFold(window, tree, failure: nil)
         }
     }
 
@@ -294,10 +293,17 @@ final class UploadPipeline: Sendable {
         }
     }
 
-    private func finishFold(_ window: PlacedWindow, _ tree: consuming UploadTree) {
+    // A tree that lacks a node is kept for the holds in its ledger, and nobody may go on from it.
+    private func finishFold(
+        _ window: PlacedWindow, _ tree: consuming UploadTree, failure: StoreError?
+    ) {
         let position = state.withLock { [tree] state -> Position? in
             state.tree = tree
-            state.folded = window.cut.after
+            if let failure {
+                state.fail(failure)
+            } else {
+                state.folded = window.cut.after
+            }
             state.nextFold += 1
             state.isFolding = false
             window.cut.window.reset()
@@ -336,7 +342,10 @@ final class UploadPipeline: Sendable {
     private func finish(
         _ window: UploadWindow, expecting expected: Digest?, _ context: inout WorkerContext
     ) throws(StoreError) -> FinishedTree? {
-        var (stage, tree) = state.withLock { ($0.folded, $0.tree) }
+        var (stage, tree) = try state.withLock { (state) throws(StoreError) in
+            if let failure = state.failure { throw failure }
+            return (state.folded, state.tree)
+        }
         let chunks = window.withBytes { stage.process(&$0, headroom: headroom, isFinal: true) }
         let digest = stage.finalDigest(rest: Span())
         if let expected, expected != digest { return nil }
@@ -347,6 +356,9 @@ final class UploadPipeline: Sendable {
         do throws(StoreError) {
             try tree.add(chunks, placed, layout: cut.layout, placer, &context)
             let root = try tree.finish(layout: cut.layout, placer, &context)
+            guard root?.entry.byteCount ?? 0 == stage.cutByteCount else {
+                throw StoreError(.corrupted, "the tree of an upload is not as long as its bytes")
+            }
             return FinishedTree(
                 digest: digest, byteCount: stage.cutByteCount, layout: cut.layout, root: root)
         } catch {

@@ -1,7 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 //
-// upload := version:u8 startedAt:i64 expiresAt:i64 receivedByteCount:u64 held:prefixed
-//           state:prefixed
+// upload := version:u8 checkpointID[16] startedAt:i64 expiresAt:i64 receivedByteCount:u64
+//           held:prefixed state:prefixed
 //   held  (reference list, store key, named by the session)  := chunkID[32]*
 //   state (metadata record, data key, named by the session)  :=
 //     algorithm:u8 blob:prefixed blob512:prefixed chunker:prefixed tail:prefixed
@@ -14,6 +14,8 @@ struct UploadRow: Sendable {
     /// Bounds what a damaged row can demand: a tail of one window, three full levels.
     static let sealedByteCountMax = 4 << 20
 
+    /// Random: who goes on from this checkpoint can tell that it is still the last one.
+    var checkpointID: Octets16
     var startedAt: Timestamp
     var expiresAt: Timestamp
     var receivedByteCount: UInt64
@@ -24,6 +26,7 @@ struct UploadRow: Sendable {
     func encoded() -> [UInt8] {
         var writer = ByteWriter(capacity: 64 + sealedHeld.count + sealedState.count)
         writer.append(rowVersion)
+        writer.append(checkpointID)
         writer.append(startedAt.nanosecondsSinceEpoch)
         writer.append(expiresAt.nanosecondsSinceEpoch)
         writer.append(receivedByteCount)
@@ -33,9 +36,10 @@ struct UploadRow: Sendable {
     }
 
     init(
-        startedAt: Timestamp, expiresAt: Timestamp, receivedByteCount: UInt64,
-        sealedHeld: [UInt8], sealedState: [UInt8]
+        checkpointID: Octets16, startedAt: Timestamp, expiresAt: Timestamp,
+        receivedByteCount: UInt64, sealedHeld: [UInt8], sealedState: [UInt8]
     ) {
+        self.checkpointID = checkpointID
         self.startedAt = startedAt
         self.expiresAt = expiresAt
         self.receivedByteCount = receivedByteCount
@@ -46,6 +50,7 @@ struct UploadRow: Sendable {
     init(decoding bytes: [UInt8]) throws(CoreError) {
         var reader = ByteReader(bytes.span)
         try readRowVersion(&reader)
+        checkpointID = try reader.readOctets16()
         startedAt = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
         expiresAt = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
         receivedByteCount = try reader.readUInt64()
@@ -70,7 +75,7 @@ struct UploadState: Sendable {
     var heldIDs: [ChunkID] { builder.forest.map(\.id) }
 
     init(stage: DigestStage, tail: [UInt8], builder: RecipeBuilder) {
-        algorithm = stage.blob512 == nil ? .sha256 : .sha512
+        algorithm = stage.algorithm
         blob = stage.blob
         blob512 = stage.blob512
         chunker = stage.chunker.savedState

@@ -25,6 +25,9 @@ public final class UploadSession: Sendable {
 
     /// The name of the session, for ``Bucket/resumeUpload(_:)``.
     public let id: UploadID
+    /// What the digest of the blob will be of.
+    public let algorithm: Digest.Algorithm
+    let claim: LiveUploads.Claim
     private let bucketID: BucketID
     private let keys: BucketKeys
     private let engine: Engine
@@ -32,12 +35,14 @@ public final class UploadSession: Sendable {
     private let pipeline: UploadPipeline
     private let state: Mutex<State>
 
-    // The caller has put `id` into the table of live uploads.
+    // Releases the claim when it ends.
     init(
-        id: UploadID, bucketID: BucketID, keys: BucketKeys, engine: Engine, stage: DigestStage,
-        builder: RecipeBuilder, row: UploadRow?
+        _ claim: LiveUploads.Claim, bucketID: BucketID, keys: BucketKeys, engine: Engine,
+        stage: DigestStage, builder: RecipeBuilder, row: UploadRow?
     ) {
-        self.id = id
+        self.claim = claim
+        id = claim.id
+        algorithm = stage.algorithm
         self.bucketID = bucketID
         self.keys = keys
         self.engine = engine
@@ -57,8 +62,11 @@ public final class UploadSession: Sendable {
     deinit {
         let isEnded = state.withLock { $0.isEnded }
         guard !isEnded else { return }
-        engine.liveUploads.remove(id)
-        Task { [pipeline] in await pipeline.abandon() }
+        // Released only when no checkpoint of this handle can be committed any more.
+        Task { [pipeline, engine, claim] in
+            await pipeline.abandon()
+            engine.liveUploads.release(claim)
+        }
     }
 
     /// What was received, what of it is durable, and until when the session lives.
@@ -92,12 +100,16 @@ public final class UploadSession: Sendable {
     ) async throws(StoreError) -> UInt64 {
         try begin()
         defer { end() }
-        var rest = bytes
-        if let offset {
-            let known = try await checkOverlap(bytes, at: offset)
-            rest = bytes.extracting(known...)
+        do throws(StoreError) {
+            var rest = bytes
+            if let offset {
+                let known = try await checkOverlap(bytes, at: offset)
+                rest = bytes.extracting(known...)
+            }
+            try await take(rest)
+        } catch {
+            throw await finishIfFailed(error)
         }
-        try await take(rest)
         return state.withLock { $0.receivedByteCount }
     }
 
@@ -109,7 +121,9 @@ public final class UploadSession: Sendable {
     public func checkpoint() async throws(StoreError) -> UInt64 {
         try begin()
         defer { end() }
-        try await makeCheckpoint()
+        do throws(StoreError) { try await makeCheckpoint() } catch {
+            throw await finishIfFailed(error)
+        }
         return checkpointer.durableByteCount
     }
 
@@ -121,7 +135,9 @@ public final class UploadSession: Sendable {
     public func suspend() async throws(StoreError) {
         try begin()
         defer { end() }
-        try await makeCheckpoint()
+        do throws(StoreError) { try await makeCheckpoint() } catch {
+            throw await finishIfFailed(error)
+        }
         await finish()
     }
 
@@ -131,8 +147,16 @@ public final class UploadSession: Sendable {
     public func cancel() async throws(StoreError) {
         try begin()
         defer { end() }
+        await pipeline.abandon()
+        let result: Result<Void, StoreError>
+        do throws(StoreError) {
+            try await engine.discardUpload(id, of: bucketID)
+            result = .success(())
+        } catch {
+            result = .failure(error)
+        }
         await finish()
-        try await engine.discardUpload(id, of: bucketID)
+        try result.get()
     }
 
     /// Makes the received bytes a blob of the bucket. Durable on return; the session is over.
@@ -161,13 +185,19 @@ public final class UploadSession: Sendable {
     ) async throws(StoreError) -> BlobDescription {
         try begin()
         defer { end() }
-        let blob = try await prepare(expecting: expected, isPinned: isPinned)
-        let (id, bucketID) = (id, bucketID)
+        let blob: PreparedBlob
+        do throws(StoreError) {
+            blob = try await prepare(expecting: expected, isPinned: isPinned)
+        } catch {
+            throw await finishIfFailed(error)
+        }
+        let (id, bucketID, checkpointer) = (id, bucketID, checkpointer)
         let result: Result<BlobDescription, StoreError>
         do throws(StoreError) {
             result = .success(
                 try await engine.transact(needsSegments: blob.needsSegments) {
                     (transaction) throws(StoreError) in
+                    try checkpointer.check(transaction)
                     try body(transaction, blob, bucketID)
                     try transaction.forgetUpload(id, of: bucketID)
                     return try transaction.describe(blob, in: bucketID)
@@ -203,17 +233,20 @@ public final class UploadSession: Sendable {
         }
     }
 
-    private func end() {
-        state.withLock { $0.isBusy = false }
-        // After a failure the session can be resumed from its last checkpoint.
-        if pipeline.hasFailed { engine.liveUploads.remove(id) }
+    private func end() { state.withLock { $0.isBusy = false } }
+
+    // After a failure of the pipeline the handle is finished, and the session can be resumed from
+    // its last checkpoint.
+    private func finishIfFailed(_ error: StoreError) async -> StoreError {
+        if pipeline.hasFailed { await finish() }
+        return error
     }
 
     // Releases what the session holds in memory; its checkpoint stays.
     private func finish() async {
         await pipeline.abandon()
         state.withLock { $0.isEnded = true }
-        engine.liveUploads.remove(id)
+        engine.liveUploads.release(claim)
     }
 
     // MARK: - Taking bytes

@@ -47,20 +47,16 @@ extension Engine {
         }
     }
 
-    /// Reads every record of every segment; describes those that are damaged.
-    func scanSegments() throws(SegmentError) -> (problems: [String], byteCount: UInt64) {
-        var problems: [String] = []
+    /// Reads every record of a segment; describes what is damaged.
+    func scan(
+        _ segment: SegmentNumber
+    ) throws(SegmentError) -> (problems: [String], byteCount: UInt64) {
         var byteCount: UInt64 = 0
-        for segment in try segments.segments() {
-            let report = try segments.scan(segment.number) {
-                (_, location, _) throws(SegmentError) in
-                byteCount += UInt64(location.byteCount)
-            }
-            for range in report.damage {
-                problems.append(
-                    "segment \(segment.number): bytes \(range.lowerBound) to "
-                        + "\(range.upperBound) are damaged")
-            }
+        let report = try segments.scan(segment) { (_, location, _) throws(SegmentError) in
+            byteCount += UInt64(location.byteCount)
+        }
+        let problems = report.damage.map { range in
+            "segment \(segment): bytes \(range.lowerBound) to \(range.upperBound) are damaged"
         }
         return (problems, byteCount)
     }

@@ -13,7 +13,8 @@ extension Store {
     ///   - depth: what to read.
     ///   - progress: called after every blob, from one thread at a time.
     /// - Returns: what was found. Damage is reported, not thrown.
-    /// - Throws: ``StoreError`` with code `io`, `keyUnavailable`, `closed`.
+    /// - Throws: ``StoreError`` with code `cancelled` (by the task: before the next page of rows,
+    ///   blob or segment), `io`, `keyUnavailable`, `closed`.
     public func verify(
         _ depth: VerifyDepth = .full,
         progress: (@Sendable (VerifyProgress) -> Void)? = nil
@@ -82,11 +83,11 @@ private struct Verifier {
         }
         var buckets: [(BucketID, BucketRow)] = []
         for row in rows {
-            let id = BucketID(octets: Octets16(row.key.span))
             do throws(StoreError) {
+                let id = try RowKey.bucketID(of: row.key)
                 buckets.append((id, try await engine.openBucketRow(id, row.value)))
             } catch {
-                try note(error, "bucket row of \(id.text)")
+                try note(error, "the row of the bucket \(Hex.encode(row.key)) is damaged")
             }
         }
         return buckets
@@ -97,7 +98,10 @@ private struct Verifier {
     ) async throws(StoreError) {
         let (id, row) = item
         let bucket = Bucket(id, row, engine)
-        let keys = try await bucket.keys()
+        let keys: BucketKeys
+        do throws(StoreError) { keys = try await bucket.keys() } catch {
+            return try note(error, error.message, bucket: bucket.name)
+        }
         var after: [UInt8]?
         var found: [UsageCounter: UInt64] = [:]
         while true {
@@ -108,7 +112,7 @@ private struct Verifier {
             for row in rows {
                 let byteCount = try await checkLink(row, of: bucket, keys)
                 found[.blobs, default: 0] += 1
-                found[.logicalBytes, default: 0] += byteCount
+                found[.logicalBytes, default: 0] &+= byteCount
             }
             guard rows.count == 256 else { break }
             after = rows.last?.key
@@ -166,10 +170,10 @@ private struct Verifier {
     private mutating func checkLink(
         _ row: IndexEntry, of bucket: Bucket, _ keys: BucketKeys
     ) async throws(StoreError) -> UInt64 {
-        let name = Bucket.linkName(ofKey: row.key)
         var digest: Digest?
         var byteCount: UInt64 = 0
         do throws(StoreError) {
+            let name = try RowKey.linkName(of: row.key)
             let link = try lower(
                 "reading a link",
                 core: { () throws(CoreError) in
@@ -196,6 +200,7 @@ private struct Verifier {
     private mutating func checkBytes(
         of capability: Capability, in bucket: Bucket, _ keys: BucketKeys
     ) async throws(StoreError) {
+        try checkCancellation()
         guard depth == .full || capability.root == nil else { return }
         let digest = capability.digest
         guard let blob = try await engine.openBlob(digest, in: bucket.bucketID, keys) else {
@@ -227,7 +232,7 @@ private struct Verifier {
         }
         for row in rows {
             do throws(StoreError) {
-                let id = UploadID(octets: Octets16(row.key.span.extracting(16...)))
+                let id = try RowKey.uploadID(of: row.key)
                 for held in try await engine.heldChunks(of: row.value, id) {
                     counts[held, default: 0] += 1
                 }
@@ -260,8 +265,8 @@ private struct Verifier {
     private mutating func checkChunk(
         _ row: IndexEntry, _ stored: inout [ChunkID: UInt64]
     ) async throws(StoreError) {
-        let id = ChunkID(Octets32(row.key.span))
         do throws(StoreError) {
+            let id = try RowKey.chunkID(of: row.key)
             let chunk = try lower(
                 "reading a chunk row",
                 core: { () throws(CoreError) in
@@ -272,21 +277,31 @@ private struct Verifier {
                 counts[child, default: 0] += 1
             }
         } catch {
-            try note(error, "chunk \(id): \(error.message)")
+            try note(error, "chunk \(Hex.encode(row.key)): \(error.message)")
         }
     }
 
     private mutating func checkSegments() async throws(StoreError) {
         let engine = engine
-        let (problems, byteCount) = try await engine.pool.run { (_) throws(StoreError) in
+        let segments = try await engine.pool.run { (_) throws(StoreError) in
             try lower(
                 "reading segments",
                 segments: { () throws(SegmentError) in
-                    try engine.scanSegments()
+                    try engine.segments.segments().map(\.number)
                 })
         }
-        report.checkedByteCount += byteCount
-        for problem in problems { report.add(problem) }
+        for segment in segments {
+            try checkCancellation()
+            let (problems, byteCount) = try await engine.pool.run { (_) throws(StoreError) in
+                try lower(
+                    "reading segments",
+                    segments: { () throws(SegmentError) in
+                        try engine.scan(segment)
+                    })
+            }
+            report.checkedByteCount += byteCount
+            for problem in problems { report.add(problem) }
+        }
     }
 
     // MARK: -
@@ -295,7 +310,12 @@ private struct Verifier {
         _ snapshot: any IndexSnapshot,
         _ body: @escaping @Sendable (any IndexSnapshot) throws(IndexError) -> R
     ) async throws(StoreError) -> R {
-        try await engine.read("verifying") { (_) throws(IndexError) in try body(snapshot) }
+        try checkCancellation()
+        return try await engine.read("verifying") { (_) throws(IndexError) in try body(snapshot) }
+    }
+
+    private func checkCancellation() throws(StoreError) {
+        if Task.isCancelled { throw StoreError(.cancelled, "the verification was cancelled") }
     }
 
     // Damage is a finding; anything else ends the verification.

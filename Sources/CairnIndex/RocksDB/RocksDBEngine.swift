@@ -148,8 +148,12 @@ final class RocksDBEngine: @unchecked Sendable {
 
     func compact() throws(IndexError) {
         try withDatabase { database throws(IndexError) in
-            try flush(database, wait: true)
-            database.compact()
+            // With commits under way RocksDB would flush for this; see `flush` why it must not.
+            try commits.withLock { state throws(IndexError) in
+                try checkHealth()
+                try flush(&state, database, wait: true)
+                database.compact()
+            }
         }
     }
 

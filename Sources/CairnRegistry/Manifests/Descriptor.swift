@@ -64,9 +64,10 @@ struct ManifestFields {
         }
         self.members = members
         let known = Set(names)
-        let folded = Set(names.map { $0.lowercased() })
+        // Upper case, for that is where U+017F (long s) meets s, as in the readers of Go.
+        let folded = Set(names.map { $0.uppercased() })
         for name in members.keys where !known.contains(name) {
-            guard !folded.contains(name.lowercased()) else {
+            guard !folded.contains(name.uppercased()) else {
                 throw RegistryError(
                     .manifestInvalid, "The manifest has a field that differs from one in case only."
                 )

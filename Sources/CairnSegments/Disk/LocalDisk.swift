@@ -1,5 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
+internal import CairnCore
+
 /// A directory of the local file system.
 ///
 /// Every path is walked from the root's descriptor, component by component, and a symbolic link
@@ -9,9 +11,20 @@ public struct LocalDisk: Disk {
     /// Shared by all copies of the value.
     private final class Root: Sendable {
         let directory: FileDescriptor
+        let synced = Monitor<[String: Directory]>([:])
 
         init(_ path: String) throws(DiskError) { directory = try FileDescriptor.openRoot(path) }
     }
+
+    /// A directory kept open.
+    private final class Directory: Sendable {
+        let descriptor: FileDescriptor
+
+        init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
+    }
+
+    /// Directories that are kept open for syncing. A store has three.
+    private static let syncedCountMax = 8
 
     private let root: Root
 
@@ -44,6 +57,8 @@ public struct LocalDisk: Disk {
 
     /// See ``Disk/rename(_:to:)``.
     public func rename(_ source: String, to target: String) throws(DiskError) {
+        // One of them may be a directory, or have been.
+        root.synced.withLock { $0.removeAll() }
         try inDirectory(of: source) { (from, sourceName) throws(DiskError) in
             try inDirectory(of: target) { (to, targetName) throws(DiskError) in
                 try from.rename(sourceName, to: to, targetName)
@@ -72,7 +87,7 @@ public struct LocalDisk: Disk {
 
     /// See ``Disk/syncDirectory(_:)``.
     public func syncDirectory(_ path: String) throws(DiskError) {
-        try openDirectory(DiskPath.components(of: path)).syncAll()
+        try syncedDirectory(path).descriptor.syncAll()
     }
 
     /// See ``Disk/exists(_:)``.
@@ -100,6 +115,18 @@ public struct LocalDisk: Disk {
     }
 
     // MARK: -
+
+    // Kept open from the first sync on, so that a later one cannot fail for want of a descriptor:
+    // after a failed sync nobody knows what is durable.
+    private func syncedDirectory(_ path: String) throws(DiskError) -> Directory {
+        if let known = root.synced.withLock({ $0[path] }) { return known }
+        let opened = Directory(try openDirectory(DiskPath.components(of: path)))
+        return root.synced.withLock { synced in
+            if synced.count >= Self.syncedCountMax { synced.removeAll() }
+            synced[path] = opened
+            return opened
+        }
+    }
 
     private func inDirectory<Result>(
         of path: String, _ body: (borrowing FileDescriptor, String) throws(DiskError) -> Result

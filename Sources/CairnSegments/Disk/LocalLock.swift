@@ -20,10 +20,13 @@ final class LocalLock: DiskLock {
         } catch let error where error.code == .locked {
             throw DiskError(.locked, "\(name) is locked by \(Self.holder(in: file))")
         }
-        // For people and messages only: the lock itself is what counts, so no sync.
+        // For people and messages only: the lock itself is what counts, so no sync, and a full
+        // disk is no reason to refuse.
         let content = [UInt8]("\(currentProcess())\n".utf8)
-        try file.truncate(to: 0)
-        try file.write(content.span, at: 0)
+        do throws(DiskError) {
+            try file.truncate(to: 0)
+            try file.write(content.span, at: 0)
+        } catch let error where error.code == .outOfSpace {}
         self.file = file
     }
 

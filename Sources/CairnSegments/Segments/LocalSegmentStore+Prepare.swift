@@ -123,10 +123,13 @@ extension LocalSegmentStore {
     /// to give up for ever.
     private func reserveRoom(_ capacity: Int) throws(SegmentError) {
         guard let segment = monitor.withLock({ $0.active }) else { return }
-        let needed = segment.nextOffset + UInt64(capacity)
+        // With the footer: sealing must not need room that nobody has reserved.
+        let needed =
+            segment.nextOffset + UInt64(capacity) + UInt64(SegmentFormat.blockByteCount)
         guard needed > segment.allocatedByteCount else { return }
+        let available = try availableByteCount(needed - segment.allocatedByteCount)
         let generous = min(
-            max(needed, segment.allocatedByteCount + segment.allocationStep),
+            max(needed, segment.allocatedByteCount + min(segment.allocationStep, available)),
             configuration.segmentByteCount)
         let allocated = try onDisk("reserving room for the segment \(segment.number)") {
             () throws(DiskError) in
@@ -141,6 +144,23 @@ extension LocalSegmentStore {
         }
         let step = min(segment.allocationStep * 2, configuration.reservedByteCountMax)
         monitor.withLock { $0.finishAllocating(allocated, nextStep: step) }
+    }
+
+    /// How much the disk has to give; fails when that is less than `wanted`.
+    private func availableByteCount(_ wanted: UInt64) throws(SegmentError) -> UInt64 {
+        guard configuration.freeByteCountMin > 0 else { return .max >> 1 }
+        let free = try onDisk("asking for free space") { () throws(DiskError) in
+            try directory.disk.freeByteCount()
+        }
+        guard free >= configuration.freeByteCountMin,
+            free - configuration.freeByteCountMin >= wanted
+        else {
+            throw SegmentError(
+                .outOfSpace,
+                "of \(free) free bytes \(configuration.freeByteCountMin) are reserved"
+            )
+        }
+        return free - configuration.freeByteCountMin
     }
 
     private func takeMemory() throws(SegmentError) -> AlignedBuffer {

@@ -42,6 +42,7 @@ package final class LocalSegmentStore: SegmentStore {
         }
         let numbers = names.compactMap(SegmentFormat.number(ofFile:)).sorted()
         let place = SegmentDirectory(disk: disk, path: directory, storeID: storeID)
+        try place.sync()
         let segments = try SegmentRecovery(directory: place).recover(numbers)
         return LocalSegmentStore(
             place, configuration,

@@ -24,6 +24,9 @@ package struct SegmentConfiguration: Hashable, Sendable {
     /// The largest step in which room is reserved.
     package var reservedByteCountMax: UInt64 = 64 << 20
 
+    /// Bytes of the disk that appending leaves free, for the index and whatever else shares it.
+    package var freeByteCountMin: UInt64 = 0
+
     /// How many descriptors are kept open for reading.
     package var readFileCountMax = 64
 
@@ -31,7 +34,7 @@ package struct SegmentConfiguration: Hashable, Sendable {
     package init() {}
 
     /// Refuses sizes that cannot work together.
-    func validate() throws(SegmentError) {
+    package func validate() throws(SegmentError) {
         let block = UInt64(SegmentFormat.blockByteCount)
         let overhead = 2 * block
         guard bufferByteCount >= 2 * Int(block), bufferByteCount % Int(block) == 0,

@@ -113,8 +113,10 @@ enum SegmentFile {
             header: SegmentFormat.Header(number: segment.number, storeID: storeID),
             isRecovered: segment.isRecovered, recordCount: segment.recordCount ?? 0,
             endOffset: segment.endOffset)
-        try file.truncate(to: segment.endOffset)
+        // In room that is reserved, and before the rest of it is given back: a disk that is full
+        // meanwhile must not stop a segment from being sealed.
         try writeBlock(SegmentFormat.encode(footer), to: file, at: segment.endOffset)
+        try file.truncate(to: segment.endOffset + UInt64(SegmentFormat.blockByteCount))
         try file.sync()
     }
 

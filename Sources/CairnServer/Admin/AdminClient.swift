@@ -34,7 +34,10 @@ public final class AdminClient: AdminAccess {
                 "The admin socket's path is longer than \(Self.socketPathByteCountMax) bytes.")
         }
         base = "http+unix://" + PercentCoding.encode(socketPath) + AdminPath.prefix
-        client = HTTPClient(eventLoopGroupProvider: .singleton)
+        var configuration = HTTPClient.Configuration()
+        // Where nobody listens on a socket, nobody will in a moment.
+        configuration.connectionPool.retryConnectionEstablishment = false
+        client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }
 
     /// Ends the connections.

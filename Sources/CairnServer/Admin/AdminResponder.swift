@@ -142,15 +142,21 @@ struct AdminResponder: HTTPResponder {
                     defer { feed.finish() }
                     return try await access.verify(depth) { feed.yield($0) }
                 }
-                for await step in steps {
-                    try await writer.write(Self.line(VerifyLine(progress: step)))
+                // A client that is gone, or a server that stops, ends the verification too.
+                defer { task.cancel() }
+                try await withTaskCancellationHandler {
+                    for await step in steps {
+                        try await writer.write(Self.line(VerifyLine(progress: step)))
+                    }
+                    do {
+                        try await writer.write(Self.line(VerifyLine(report: try await task.value)))
+                    } catch let error as AdminError {
+                        try await writer.write(Self.line(VerifyLine(fault: AdminFault(error))))
+                    }
+                    try await writer.finish(nil)
+                } onCancel: {
+                    task.cancel()
                 }
-                do {
-                    try await writer.write(Self.line(VerifyLine(report: try await task.value)))
-                } catch let error as AdminError {
-                    try await writer.write(Self.line(VerifyLine(fault: AdminFault(error))))
-                }
-                try await writer.finish(nil)
             })
     }
 

@@ -242,7 +242,10 @@ public struct LocalAccess: AdminAccess {
         var buffer = [UInt8](repeating: 0, count: sourceBufferByteCount)
         while true {
             let count: Int
-            do { count = try await source(&buffer) } catch {
+            do {
+                try Task.checkCancellation()
+                count = try await source(&buffer)
+            } catch {
                 throw AdminError(.sourceFailed, "The writer's source failed.", cause: error)
             }
             guard count > 0 else { return }

@@ -36,7 +36,9 @@ final class ProtocolGuard: ChannelDuplexHandler, RemovableChannelHandler {
         switch unwrapInboundIn(data) {
         case .head(let head):
             unansweredCount += 1
-            if head.headerFields[.expect]?.lowercased() == "100-continue" {
+            // Behind others it would land in the middle of their answers.
+            let isAlone = unansweredCount == 1
+            if isAlone, head.headerFields[.expect]?.lowercased() == "100-continue" {
                 let response = HTTPResponse(status: .continue)
                 context.writeAndFlush(wrapOutboundOut(.head(response)), promise: nil)
             }

@@ -16,18 +16,16 @@ struct ServerContext: InitializableFromSource, RequestContextSource {
         logger = source.logger
     }
 
-    /// An unread body up to this size is read and dropped, so that the connection stays usable.
-    private static let drainedByteCountMax: UInt64 = 64 * 1024
     /// How long a client that is still sending has to see the answer: closing at once would
     /// reset the connection, and the answer with it.
     static let lingerTime = TimeAmount.seconds(2)
 
-    /// Ends the connection after a refusal, when more of the body would come than is worth it.
+    /// Ends the connection when the request's body was not read: whoever reads and drops it
+    /// would wait for a client that may send it a byte at a time.
     func endIfUnread(_ request: Request, _ response: inout Response) {
         let isChunked = request.headers[.transferEncoding] != nil
         let announced = request.headers[.contentLength].flatMap { ByteRange.decimal($0) } ?? 0
-        guard isChunked || announced > Self.drainedByteCountMax,
-            !isBodyRead.value.withLock({ $0 })
+        guard isChunked || announced > 0, !isBodyRead.value.withLock({ $0 })
         else { return }
         response.headers[.connection] = "close"
         let channel = channel

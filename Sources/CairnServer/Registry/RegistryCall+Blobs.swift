@@ -4,6 +4,7 @@ internal import CairnCore
 internal import CairnRegistry
 internal import HTTPTypes
 internal import Hummingbird
+internal import Logging
 internal import NIOCore
 
 // OCI distribution-spec, "Pulling blobs", "Checking if content exists", "Deleting blobs".
@@ -49,12 +50,12 @@ extension RegistryCall {
         switch ByteRange(isSame ? request.headers[.range] : nil, byteCount: byteCount) {
         case .whole:
             return Response(
-                status: .ok, headers: headers, body: Self.stream(blob, 0..<byteCount))
+                status: .ok, headers: headers, body: stream(blob, 0..<byteCount))
         case .part(let range):
             headers[.contentRange] =
                 "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(byteCount)"
             return Response(
-                status: .partialContent, headers: headers, body: Self.stream(blob, range))
+                status: .partialContent, headers: headers, body: stream(blob, range))
         case .unsatisfiable:
             throw Failure(
                 .rangeNotSatisfiable, "RANGE_INVALID", "The range is not within the blob.",
@@ -62,14 +63,39 @@ extension RegistryCall {
         }
     }
 
+    /// A client must take this much within ``BodyPace/window``, or its connection ends.
+    private static let sliceByteCount = 64 << 10
+
     /// Reads as fast as the client takes: a write waits until the one before has left.
     ///
     /// A blob that turns out to be damaged ends the connection before the announced length, so
     /// that no client takes what it got for the whole.
-    private static func stream(_ blob: Blob, _ range: Range<UInt64>) -> ResponseBody {
-        ResponseBody(contentLength: Int(range.count)) { writer in
-            for try await bytes in blob.bytes(in: range) {
-                try await writer.write(ByteBuffer(bytes: bytes))
+    private func stream(_ blob: Blob, _ range: Range<UInt64>) -> ResponseBody {
+        let (channel, logger) = (context.channel, context.logger)
+        let window = TimeAmount(responder.pace.window)
+        return ResponseBody(contentLength: Int(range.count)) { writer in
+            do {
+                for try await bytes in blob.bytes(in: range) {
+                    var buffer = ByteBuffer(bytes: bytes)
+                    while let slice = buffer.readSlice(
+                        length: min(Self.sliceByteCount, buffer.readableBytes)),
+                        slice.readableBytes > 0
+                    {
+                        let timer = channel.eventLoop.scheduleTask(in: window) {
+                            channel.close(promise: nil)
+                        }
+                        defer { timer.cancel() }
+                        try await writer.write(slice)
+                    }
+                }
+            } catch let error as StoreError {
+                // The client sees a connection that ends; the reason is for the operator.
+                logger.error(
+                    "a blob could not be read",
+                    metadata: [
+                        "digest": "\(blob.description.digest)", "cause": "\(error)",
+                    ])
+                throw error
             }
             try await writer.finish(nil)
         }

@@ -63,9 +63,32 @@ extension RegistryCall {
         case .delete: return try await cancel(session)
         default:
             guard let expected else { return try await status(session, name) }
+            let session = try await self.session(session, for: expected, in: repository)
             try await receiveChunk(session, name)
             return try await finish(session, expected, name)
         }
+    }
+
+    /// A session that computes the digest it is to end with.
+    ///
+    /// Clients tell the algorithm only now; one that has sent nothing yet gets what it wants.
+    private func session(
+        _ session: UploadSession, for expected: Digest, in repository: Repository
+    ) async throws -> UploadSession {
+        guard session.algorithm != expected.algorithm else { return session }
+        guard session.status.receivedByteCount == 0 else {
+            responder.uploads.giveBack(session)
+            throw RegistryError(
+                .digestInvalid,
+                "The session was begun for a \(session.algorithm.name) digest: "
+                    + "begin it with 'digest-algorithm'.")
+        }
+        responder.uploads.forget(session.id)
+        do throws(StoreError) { try await session.cancel() } catch {
+            throw UploadFailure.failure(error)
+        }
+        return try await responder.uploads.begin(
+            in: repository, algorithm: expected.algorithm, byteCount: nil)
     }
 
     // MARK: - Beginning
@@ -196,6 +219,8 @@ extension RegistryCall {
             _ = try await session.commit(expecting: expected)
         } catch {
             if error.code == .digestMismatch {
+                // A session that cannot be cancelled now expires.
+                do { try await session.cancel() } catch {}
                 responder.uploads.forget(session.id)
             } else {
                 await responder.uploads.suspend(session)

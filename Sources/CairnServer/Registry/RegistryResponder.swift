@@ -32,8 +32,8 @@ struct RegistryResponder: HTTPResponder {
             let failure = Self.failure(error)
             cause = failure.cause
             response = failure.response
-            context.endIfUnread(request, &response)
         }
+        context.endIfUnread(request, &response)
         response.headers[Self.versionField] = "registry/2.0"
         response.headers[.xContentTypeOptions] = "nosniff"
         if request.method == .head { response = response.createHeadResponse() }

@@ -24,8 +24,9 @@ public struct RegistryServer: Sendable {
 
     /// Serves until the process is told to stop (SIGTERM, SIGINT) or the task is cancelled.
     ///
-    /// Requests under way finish, then upload sessions are suspended, so that clients go on with
-    /// them after a restart. The store stays open.
+    /// Requests under way have ``ServerConfiguration/shutdownGrace`` to finish, then upload
+    /// sessions are suspended, so that clients go on with them after a restart. The store stays
+    /// open.
     ///
     /// - Parameter onReady: called once with the TCP port when connections are accepted there
     ///   and on the admin socket.
@@ -34,11 +35,15 @@ public struct RegistryServer: Sendable {
         let uploads = UploadTable(openCountMax: configuration.openUploadCountMax)
         let path = configuration.adminSocketPath
         let readiness = Readiness(listenerCount: path == nil ? 1 : 2, onReady)
-        var services: [any Service] = [registryService(uploads, readiness)]
+        // Stopped from the last to the first: clients of the registry first, while
+        // administrators can still look.
+        var services: [any Service] = []
         if let path {
             Self.removeSocket(path)
             services.append(adminService(path, uploads, readiness))
         }
+        services.append(UploadReaper(store: store, interval: configuration.reapInterval))
+        services.append(registryService(uploads, readiness))
         var groupConfiguration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
         groupConfiguration.maximumGracefulShutdownDuration = configuration.shutdownGrace
@@ -83,6 +88,22 @@ public struct RegistryServer: Sendable {
                 maxHeaderFieldSize: ProtocolGuard.fieldByteCountMax,
                 maxHeaderListSize: ProtocolGuard.headerByteCountMax,
                 maxHeaderFieldCount: ProtocolGuard.headerCountMax))
+    }
+
+    /// Ends upload sessions that nobody goes on with, also when nobody begins another.
+    private struct UploadReaper: Service {
+        let store: Store
+        let interval: Duration
+
+        func run() async throws {
+            await cancelWhenGracefulShutdown {
+                while !Task.isCancelled {
+                    // What cannot be reaped now may be next time; `cairn verify` reports damage.
+                    do { try await store.reapExpiredUploads() } catch {}
+                    do { try await Task.sleep(for: interval) } catch { return }
+                }
+            }
+        }
     }
 
     private func adminService(

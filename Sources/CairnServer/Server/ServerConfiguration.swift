@@ -21,6 +21,8 @@ public struct ServerConfiguration: Hashable, Sendable {
     public var connectionCountMax = 512
     /// The time within which a client that sends a body must bring 1 KiB of it, or the end.
     public var bodyWindow = Duration.seconds(30)
+    /// How often upload sessions are looked for whose time is over.
+    public var reapInterval = Duration.seconds(300)
     /// The time that requests under way have to end when the server is told to stop.
     public var shutdownGrace = Duration.seconds(30)
 

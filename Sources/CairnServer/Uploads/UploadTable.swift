@@ -124,7 +124,7 @@ final class UploadTable: Sendable {
     /// How many bytes of a session are safe, while a request has it; nil when none has.
     func acknowledgedByteCount(_ id: UploadID, in repository: Repository) -> UInt64? {
         state.withLock { state in
-            guard let entry = state.entries[id], entry.isLent,
+            guard let entry = state.entries[id], entry.isLent, entry.session != nil,
                 entry.repositoryID == repository.id
             else { return nil }
             return entry.acknowledgedByteCount

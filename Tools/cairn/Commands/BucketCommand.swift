@@ -14,8 +14,8 @@ struct BucketCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Create an empty bucket.",
             discussion: """
-                A name is one a repository may have: 2 to 256 characters, parts of a-z and 0-9 \
-                joined by `.`, `_`, `__` or `-`, separated by `/`.
+                A name is 2 to 256 characters, parts of a-z and 0-9 joined by `.`, `_`, `__` or \
+                `-`, separated by `/`. Repositories of the registry have at most 255.
                 """)
 
         @OptionGroup var options: StoreOptions

@@ -20,24 +20,25 @@ struct InitCommand: StoreCommand {
     var ifMissing = false
 
     func perform() async throws {
-        if let id = try await existingID() {
+        let unlock = try options.unlock(isNew: true)
+        if let id = try await existingID(unlock) {
             guard ifMissing else {
                 throw CommandFailure(
                     code: "storeExists", message: "there is a store in \(options.directory)")
             }
-            return try report(id: id, isNew: false)
+            return try report(id: id, unlock, isNew: false)
         }
         if let file = options.keyFile { try KeyFile.makeIfMissing(file) }
-        let store = try await options.openStore()
+        let store = try await options.openStore(unlock)
         let id = store.id
         try await store.close()
-        try report(id: id, isNew: true)
+        try report(id: id, unlock, isNew: true)
     }
 
     /// The id of the store that is there already, `nil` when there is none.
-    private func existingID() async throws -> String? {
+    private func existingID(_ unlock: KeyringUnlock) async throws -> String? {
         do {
-            return try await withAccess { try await $0.information().storeID }
+            return try await withAccess(unlock: unlock) { try await $0.information().storeID }
         } catch {
             let failure = Failure(error, bucketStore: options.directory)
             if failure.code == "storeNotFound" { return nil }
@@ -45,12 +46,12 @@ struct InitCommand: StoreCommand {
         }
     }
 
-    private func report(id: String, isNew: Bool) throws {
+    private func report(id: String, _ unlock: KeyringUnlock, isNew: Bool) throws {
         if options.json {
             try Output.json(Document.Created(store: options.directory, id: id, isNew: isNew))
         } else if isNew {
             try Output.line("Created the store \(id) in \(options.directory).")
-            if case .keyFile(let path) = try options.unlock() {
+            if case .keyFile(let path) = unlock {
                 let file = path ?? "\(options.directory)/keyring.key"
                 try Output.line("Its key is \(file): keep a copy elsewhere.")
             }

@@ -24,7 +24,7 @@ struct ServeCommand: StoreCommand {
     var listen = ListenAddress(host: "127.0.0.1", port: 5000)
 
     func perform() async throws {
-        let store = try await options.openStore()
+        let store = try await options.openStore(options.unlock())
         do {
             try await serve(store)
         } catch {

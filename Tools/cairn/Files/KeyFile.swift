@@ -18,8 +18,14 @@ enum KeyFile {
         var key = [UInt8](repeating: 0, count: byteCount)
         var bytes = key.mutableSpan
         SystemRandom().fill(&bytes)
-        try file.write(key)
-        try file.sync()
-        try Path.syncDirectory(of: path)
+        do throws(FileFailure) {
+            try file.write(key)
+            try file.sync()
+            try Path.syncDirectory(of: path)
+        } catch {
+            // Half a key would pass for one that is there already.
+            Path.remove(path)
+            throw error
+        }
     }
 }

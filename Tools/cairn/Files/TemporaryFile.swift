@@ -16,7 +16,8 @@ struct TemporaryFile: Sendable {
         // 64 random bits: two commands writing the same file do not meet.
         let suffix = String(UInt64.random(in: .min ... .max), radix: 36)
         let directory = Path.directory(of: path)
-        hiddenPath = "\(directory)/.\(Path.name(of: path)).\(suffix)"
+        // Not the file's own name and more: that may be too long.
+        hiddenPath = "\(directory)/.cairn.\(suffix)"
         if let nameless = Descriptor.nameless(in: directory) {
             descriptor = nameless
             isNameless = true
