@@ -104,7 +104,8 @@ import Testing
         let subject = Digest.sha256(of: [1].span)
         let digest = try await ServerKit.run(in: directory) { kit in
             let extra = #","subject":{"mediaType":"a/b","digest":"\#(subject)","size":1}"#
-            return Digest.sha256(of: try await kit.pushImage("v1", extra: extra).span)
+            let bytes = try await kit.pushImage("v1", extra: extra)
+            return Digest.sha256(of: bytes.span)
         }
         let path = directory.path("store")
         for name in try FileManager.default.subpathsOfDirectory(atPath: path) {
