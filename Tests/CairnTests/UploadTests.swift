@@ -183,6 +183,24 @@ import Testing
         try await store.close()
     }
 
+    @Test func `duplicates are counted for operators`() async throws {
+        let simulated = SimulatedStore()
+        let store = try await simulated.open()
+        let bucket = try await store.defaultAccount.createBucket("uploads")
+        var counts: [UInt64] = []
+        for _ in 0..<2 {
+            let session = try await bucket.beginUpload()
+            try await session.append(Self.bytes.span)
+            try await session.checkpoint()
+            counts.append(try #require(session.duplicateByteCount))
+            try await session.commit(expecting: Self.digest)
+        }
+        #expect(counts[0] == 0)
+        // All that was cut: the tail is not known yet.
+        #expect(counts[1] > 5_000_000 && counts[1] <= 5_500_000)
+        try await store.close()
+    }
+
     @Test func `no chunk stays in flight when its session is over`() async throws {
         var simulated = SimulatedStore()
         simulated.configuration.checkpointByteCount = 1 << 30

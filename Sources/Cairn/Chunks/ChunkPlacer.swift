@@ -14,6 +14,8 @@ struct CutChunk: Sendable {
 struct PlacedChunk: Sendable {
     var id: ChunkID
     var placement: Placement
+    /// Whether nothing had to be stored for it.
+    var isDuplicate = false
 }
 
 /// Finds or writes the chunks of one deduplication domain.
@@ -57,27 +59,34 @@ struct ChunkPlacer: Sendable {
 
     // MARK: -
 
+    private struct Found {
+        var placement: Placement
+        var isDuplicate: Bool
+    }
+
     private typealias Write = (Int, ChunkID, inout WorkerContext) throws(StoreError) -> Placement
 
     private func place(
         _ ids: [ChunkID], _ context: inout WorkerContext, _ write: Write
     ) throws(StoreError) -> [PlacedChunk] {
-        var placements = [Placement?](repeating: nil, count: ids.count)
+        var placements = [Found?](repeating: nil, count: ids.count)
         do throws(StoreError) {
             var owned: [Int] = []
             var pending: [Int] = []
             for (index, id) in ids.enumerated() {
                 switch engine.inFlight.claim(id) {
                 case .own: owned.append(index)
-                case .placed(let placement): placements[index] = placement
+                case .placed(let placement):
+                    placements[index] = Found(placement: placement, isDuplicate: true)
                 case .pending: pending.append(index)
                 }
             }
             try settle(owned, ids, &placements, &context, write)
             // Nothing of this session is unsettled from here on, so waiting is safe.
             for index in pending {
-                placements[index] = engine.inFlight.wait(ids[index])
-                if placements[index] == nil {
+                if let placement = engine.inFlight.wait(ids[index]) {
+                    placements[index] = Found(placement: placement, isDuplicate: true)
+                } else {
                     try settle([index], ids, &placements, &context, write)
                 }
             }
@@ -87,23 +96,25 @@ struct ChunkPlacer: Sendable {
             }
             throw error
         }
-        return zip(ids, placements).compactMap { id, placement in
-            placement.map { PlacedChunk(id: id, placement: $0) }
+        return zip(ids, placements).compactMap { id, found in
+            found.map {
+                PlacedChunk(id: id, placement: $0.placement, isDuplicate: $0.isDuplicate)
+            }
         }
     }
 
     // Looks owned chunks up and writes those that the index does not have.
     private func settle(
-        _ owned: [Int], _ ids: [ChunkID], _ placements: inout [Placement?],
+        _ owned: [Int], _ ids: [ChunkID], _ placements: inout [Found?],
         _ context: inout WorkerContext, _ write: Write
     ) throws(StoreError) {
         var settledCount = 0
         do throws(StoreError) {
             let known = try lookUp(owned.map { ids[$0] })
-            for (index, placement) in zip(owned, known) {
+            for (index, known) in zip(owned, known) {
                 let placement =
-                    if let placement { placement } else { try write(index, ids[index], &context) }
-                placements[index] = placement
+                    if let known { known } else { try write(index, ids[index], &context) }
+                placements[index] = Found(placement: placement, isDuplicate: known != nil)
                 engine.inFlight.settle(ids[index], placement)
                 settledCount += 1
             }

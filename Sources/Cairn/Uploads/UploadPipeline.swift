@@ -142,6 +142,11 @@ final class UploadPipeline: Sendable {
 
     var hasFailed: Bool { state.withLock { $0.failure != nil } }
 
+    /// The bytes folded so far for which nothing had to be stored; nil while a fold is under way.
+    var duplicateByteCount: UInt64? {
+        state.withLock { $0.isFolding ? nil : $0.tree.duplicateByteCount }
+    }
+
     /// The stage behind everything folded. Settled only.
     var stage: DigestStage { state.withLock { $0.folded } }
 

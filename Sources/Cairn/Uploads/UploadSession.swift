@@ -79,6 +79,13 @@ public final class UploadSession: Sendable {
         }
     }
 
+    /// The bytes so far of this handle that were stored already; nil when that is not known just
+    /// now.
+    ///
+    /// For operators and their tools. Do not show it to tenants: it tells that somebody who shares
+    /// the bucket's deduplication domain has the bytes.
+    public var duplicateByteCount: UInt64? { pipeline.duplicateByteCount }
+
     /// Appends bytes to the blob.
     ///
     /// One copy; waits while three windows of 1 MiB are being worked on. Not durable on return.

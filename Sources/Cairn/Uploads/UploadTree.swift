@@ -8,6 +8,8 @@ struct UploadTree: Sendable {
     private(set) var ledger = ChunkLedger()
     /// The bytes placed since the ledger was last taken.
     private(set) var byteCountSinceCheckpoint: UInt64 = 0
+    /// The bytes for which nothing had to be stored.
+    private(set) var duplicateByteCount: UInt64 = 0
 
     init(builder: RecipeBuilder = RecipeBuilder()) { self.builder = builder }
 
@@ -21,6 +23,7 @@ struct UploadTree: Sendable {
         for (chunk, placed) in zip(chunks, placed) {
             let count = chunk.range.count
             byteCountSinceCheckpoint += UInt64(count)
+            if placed.isDuplicate { duplicateByteCount += UInt64(count) }
             let entry = TreeEntry(
                 hash: chunk.hash, storedByteCount: UInt32(count), byteCount: UInt64(count),
                 level: 0)

@@ -66,11 +66,13 @@ public protocol AdminAccess: Sendable {
     ///   - expecting: the digest that the bytes must have; nil accepts any bytes.
     ///   - expectedByteCount: the number of bytes to come when it is known, a hint.
     ///   - source: called for one buffer after the other until it answers 0.
+    ///   - duplicates: told now and then how many bytes were stored already; not through a server,
+    ///     which answers once.
     /// - Throws: `digestMismatch`, `bucketUnknown`, `sourceFailed` (its cause is what `source`
     ///   threw).
     func put(
         into bucket: String, expecting: Digest?, expectedByteCount: UInt64?,
-        from source: @escaping AdminByteSource
+        from source: @escaping AdminByteSource, duplicates: (@Sendable (UInt64) -> Void)?
     ) async throws(AdminError) -> BlobInfo
 
     /// Reads a blob or a part of it, in order.
@@ -125,3 +127,17 @@ public typealias AdminByteSource = @Sendable (_ buffer: inout [UInt8]) async thr
 
 /// Takes one buffer of a blob's bytes, in order. A buffer holds 1 byte to 1 MiB.
 public typealias AdminByteSink = @Sendable (_ buffer: [UInt8]) async throws -> Void
+
+extension AdminAccess {
+    /// Stores one blob. Durable on return; after an error nothing is kept.
+    ///
+    /// See ``put(into:expecting:expectedByteCount:from:duplicates:)``.
+    public func put(
+        into bucket: String, expecting: Digest?, expectedByteCount: UInt64?,
+        from source: @escaping AdminByteSource
+    ) async throws(AdminError) -> BlobInfo {
+        try await put(
+            into: bucket, expecting: expecting, expectedByteCount: expectedByteCount,
+            from: source, duplicates: nil)
+    }
+}

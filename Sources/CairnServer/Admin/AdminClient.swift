@@ -109,7 +109,7 @@ public final class AdminClient: AdminAccess {
     /// Stores one blob.
     public func put(
         into bucket: String, expecting: Digest?, expectedByteCount: UInt64?,
-        from source: @escaping AdminByteSource
+        from source: @escaping AdminByteSource, duplicates: (@Sendable (UInt64) -> Void)?
     ) async throws(AdminError) -> BlobInfo {
         let body = SourceSequence(source: source)
         do throws(AdminError) {

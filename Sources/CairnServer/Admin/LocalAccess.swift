@@ -145,7 +145,7 @@ public struct LocalAccess: AdminAccess {
     /// Stores one blob.
     public func put(
         into bucket: String, expecting: Digest?, expectedByteCount: UInt64?,
-        from source: @escaping AdminByteSource
+        from source: @escaping AdminByteSource, duplicates: (@Sendable (UInt64) -> Void)?
     ) async throws(AdminError) -> BlobInfo {
         let session: UploadSession
         do throws(StoreError) {
@@ -156,7 +156,7 @@ public struct LocalAccess: AdminAccess {
             throw AdminError(error)
         }
         do throws(AdminError) {
-            try await Self.append(source, to: session)
+            try await Self.append(source, to: session, duplicates)
             do throws(StoreError) {
                 return BlobInfo(try await session.commit(expecting: expecting))
             } catch {
@@ -237,7 +237,8 @@ public struct LocalAccess: AdminAccess {
     }
 
     private static func append(
-        _ source: AdminByteSource, to session: UploadSession
+        _ source: AdminByteSource, to session: UploadSession,
+        _ duplicates: (@Sendable (UInt64) -> Void)?
     ) async throws(AdminError) {
         var buffer = [UInt8](repeating: 0, count: sourceBufferByteCount)
         while true {
@@ -257,6 +258,7 @@ public struct LocalAccess: AdminAccess {
             } catch {
                 throw AdminError(error)
             }
+            if let duplicates, let byteCount = session.duplicateByteCount { duplicates(byteCount) }
         }
     }
 

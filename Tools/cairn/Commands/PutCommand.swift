@@ -70,7 +70,8 @@ struct PutCommand: StoreCommand {
                         progress.expect(input.byteCount)
                         let blob = try await access.put(
                             into: bucket, expecting: expect, expectedByteCount: input.byteCount,
-                            from: input.source { progress.add($0) })
+                            from: input.source { progress.add($0) },
+                            duplicates: { progress.setDuplicates($0, of: number) })
                         return (number, blob)
                     }
                     started += 1

@@ -13,6 +13,8 @@ final class ProgressBar: Sendable {
         var line: ProgressLine
         var drawnAt: ContinuousClock.Instant?
         var isOpenEnded = false
+        // Of the files that are being stored at the same time, by number.
+        var duplicates: [Int: UInt64] = [:]
     }
 
     private let state: Mutex<State>
@@ -33,6 +35,16 @@ final class ProgressBar: Sendable {
     /// Counts bytes that are done.
     func add(_ byteCount: Int) {
         update { $0.byteCount += UInt64(byteCount) }
+    }
+
+    /// Notes how many bytes of one of several files were stored already.
+    func setDuplicates(_ byteCount: UInt64, of number: Int) {
+        let sum = state.withLock { state in
+            state.duplicates[number] = byteCount
+            return state.duplicates.values.reduce(0, +)
+        }
+        guard sum > 0 else { return }
+        update { $0.note = "\(Quantity.bytes(sum)) duplicate" }
     }
 
     /// Adds bytes to come; `nil` for an unknown number, which makes the sum unknown for good.
