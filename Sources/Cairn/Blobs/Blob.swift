@@ -11,7 +11,8 @@ public final class Blob: Sendable {
     enum Source: Sendable {
         /// The bytes of a blob too small for a segment.
         case inline([UInt8])
-        case tree([TreeEntry], ChunkReader)
+        /// The lease, if the tree needs one, is held by every reader of the source.
+        case tree([TreeEntry], ChunkReader, RootLease?)
     }
 
     /// The digest, the length and when the blob came into its bucket.
@@ -85,7 +86,7 @@ public final class Blob: Sendable {
         switch source {
         case .inline(let bytes):
             output.copy(bytes.span.extracting(Int(range.lowerBound)..<Int(range.upperBound)))
-        case .tree(let forest, let reader):
+        case .tree(let forest, let reader, _):
             var cursor = TreeCursor(forest: forest, range: range)
             var position = 0
             while cursor.remaining > 0 {

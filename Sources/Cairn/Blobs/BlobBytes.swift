@@ -36,7 +36,7 @@ public struct BlobBytes: AsyncSequence, Sendable {
     public struct Iterator: AsyncIteratorProtocol {
         private enum Source {
             case inline([UInt8])
-            case tree(TreeCursor, ChunkReader)
+            case tree(TreeCursor, ChunkReader, RootLease?)
         }
 
         private let engine: Engine
@@ -49,8 +49,8 @@ public struct BlobBytes: AsyncSequence, Sendable {
             switch source {
             case .inline(let bytes):
                 self.source = .inline(Array(bytes[Int(range.lowerBound)..<Int(range.upperBound)]))
-            case .tree(let forest, let reader):
-                self.source = .tree(TreeCursor(forest: forest, range: range), reader)
+            case .tree(let forest, let reader, let lease):
+                self.source = .tree(TreeCursor(forest: forest, range: range), reader, lease)
             }
         }
 
@@ -78,8 +78,8 @@ public struct BlobBytes: AsyncSequence, Sendable {
             case .inline(let bytes):
                 source = .inline([])
                 return bytes.isEmpty ? nil : bytes
-            case .tree(let cursor, let reader):
-                try await plan(cursor, reader)
+            case .tree(let cursor, let reader, let lease):
+                try await plan(cursor, reader, lease)
                 readAhead(reader)
                 guard !reads.isEmpty else { return nil }
                 return try await reads.removeFirst().value()
@@ -87,7 +87,7 @@ public struct BlobBytes: AsyncSequence, Sendable {
         }
 
         private mutating func plan(
-            _ cursor: TreeCursor, _ reader: ChunkReader
+            _ cursor: TreeCursor, _ reader: ChunkReader, _ lease: RootLease?
         ) async throws(StoreError) {
             guard planned.isEmpty, cursor.remaining > 0 else { return }
             let (slices, advanced) = try await engine.pool.run {
@@ -101,7 +101,7 @@ public struct BlobBytes: AsyncSequence, Sendable {
                 return (planned, cursor)
             }
             planned = slices[...]
-            source = .tree(advanced, reader)
+            source = .tree(advanced, reader, lease)
         }
 
         private mutating func readAhead(_ reader: ChunkReader) {

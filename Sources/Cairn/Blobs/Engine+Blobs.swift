@@ -163,18 +163,39 @@ extension Engine {
     func openBlob(
         _ digest: Digest, in bucket: BucketID, _ keys: BucketKeys
     ) async throws(StoreError) -> Blob? {
-        guard let (link, capability) = try await find(digest, in: bucket, keys) else { return nil }
-        let description = BlobDescription(
-            digest: digest, byteCount: capability.byteCount, createdAt: link.createdAt)
-        guard let root = capability.root else {
-            guard let bytes = try await smallBlob(digest, in: bucket, keys) else { return nil }
-            guard UInt64(bytes.count) == capability.byteCount else {
-                throw StoreError(.corrupted, "a small blob is not as long as its link says")
+        while let (link, capability) = try await find(digest, in: bucket, keys) {
+            let description = BlobDescription(
+                digest: digest, byteCount: capability.byteCount, createdAt: link.createdAt)
+            guard let root = capability.root, let rootID = link.rootID else {
+                guard let bytes = try await smallBlob(digest, in: bucket, keys) else { return nil }
+                guard UInt64(bytes.count) == capability.byteCount else {
+                    throw StoreError(.corrupted, "a small blob is not as long as its link says")
+                }
+                return Blob(description, .inline(bytes), self)
             }
-            return Blob(description, .inline(bytes), self)
+            let lease = await leases.lease(rootID)
+            guard try await isKept(rootID, by: RowKey.link(bucket, keys.linkName(of: digest)))
+            else { continue }
+            let domain = try await self.keys.domain(root.domainSlot, of: keys.accountID)
+            let reader = ChunkReader(engine: self, domain: domain)
+            return Blob(description, .tree([root.entry], reader, lease), self)
         }
-        let domain = try await self.keys.domain(root.domainSlot, of: keys.accountID)
-        return Blob(
-            description, .tree([root.entry], ChunkReader(engine: self, domain: domain)), self)
+        return nil
+    }
+
+    /// Whether a leased root has its row. False: the blob was deleted and swept since the caller
+    /// looked, and perhaps stored anew.
+    private func isKept(_ root: ChunkID, by link: [UInt8]) async throws(StoreError) -> Bool {
+        let (isThere, isLinked) = try await read("opening a blob") {
+            (index) throws(IndexError) -> (Bool, Bool) in
+            if try index.get(Tables.chunks, root.octets.bytes) != nil { return (true, true) }
+            let snapshot = try index.snapshot()
+            let isThere = try snapshot.get(Tables.chunks, root.octets.bytes) != nil
+            return (isThere, try snapshot.get(Tables.links, link) != nil)
+        }
+        guard isThere || !isLinked else {
+            throw StoreError(.corrupted, "a blob's root has no row in the chunk table")
+        }
+        return isThere
     }
 }

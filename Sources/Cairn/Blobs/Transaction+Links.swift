@@ -52,7 +52,7 @@ extension Transaction {
         if let existing = try link(bucket, blob.name) {
             try pin(existing, as: blob, in: bucket)
         } else {
-            if let root = blob.link.rootID { try ChunkLedger.apply([root: 1], to: self) }
+            if let root = blob.link.rootID { try changeReferences([root: 1]) }
             try insert(blob, in: bucket)
         }
     }
@@ -82,7 +82,7 @@ extension Transaction {
     func unlink(_ link: LinkRow, _ bucket: BucketID, _ name: LinkName) throws(StoreError) {
         try delete(Tables.links, RowKey.link(bucket, name))
         if let root = link.rootID {
-            try ChunkLedger.apply([root: -1], to: self)
+            try changeReferences([root: -1])
         } else {
             try delete(Tables.smallBlobs, RowKey.link(bucket, name))
         }

@@ -119,33 +119,36 @@ public final class Account: Sendable {
         return buckets
     }
 
-    /// Deletes an empty bucket and destroys its data key. Durable on return.
+    /// Deletes a bucket and destroys its data key. Durable on return.
     ///
-    /// - Throws: ``StoreError`` with code `bucketUnknown`, `bucketNotEmpty` (blobs, objects or
-    ///   upload sessions are left), `nameInvalid`, `io`, `closed`.
-    public func deleteBucket(_ name: String) async throws(StoreError) {
+    /// Returns at once, whatever the bucket holds: it is gone for everybody, and what only it held
+    /// is freed by the next sweep.
+    ///
+    /// - Parameter contents: what to do when there are blobs, objects or upload sessions.
+    /// - Throws: ``StoreError`` with code `bucketUnknown`, `bucketNotEmpty` (and it was to be
+    ///   empty), `nameInvalid`, `io`, `closed`.
+    public func deleteBucket(
+        _ name: String, contents: BucketContents = .mustBeEmpty
+    ) async throws(StoreError) {
         let bucket = try await bucket(name)
-        let (id, bucketRow) = (bucket.bucketID, bucket.row)
+        let id = bucket.bucketID
         let nameKey = RowKey.bucketName(row.id, name)
         try await engine.transact { (transaction) throws(StoreError) in
-            guard try transaction.get(Tables.bucketNames, nameKey) == id.octets.bytes else {
+            guard try transaction.get(Tables.bucketNames, nameKey) == id.octets.bytes,
+                let bucketRow = try transaction.get(Tables.buckets, id.octets.bytes)
+            else {
                 throw StoreError(.bucketUnknown, "the account has no bucket of this name")
             }
-            for table in [Tables.links, Tables.objects, Tables.uploads] {
-                guard try transaction.scan(table, prefix: id.octets.bytes, limit: 1).isEmpty else {
-                    throw StoreError(
-                        .bucketNotEmpty, "the bucket has blobs, objects or uploads; delete them")
-                }
-            }
+            if contents == .mustBeEmpty { try transaction.checkEmpty(id) }
             try transaction.delete(Tables.bucketNames, nameKey)
             try transaction.delete(Tables.buckets, id.octets.bytes)
-            try transaction.delete(Tables.keys, RowKey.keySlot(bucketRow.dataKeySlot))
-            try transaction.delete(Tables.keys, RowKey.keySlot(bucketRow.indexKeySlot))
-            for counter in UsageCounter.allCases {
-                try transaction.delete(Tables.usage, RowKey.usage(id, counter))
+            try transaction.put(Tables.deletedBuckets, id.octets.bytes, bucketRow)
+            // Nobody can open what is left from here on, whenever it is freed.
+            for slot in [bucket.row.dataKeySlot, bucket.row.indexKeySlot] {
+                try transaction.delete(Tables.keys, RowKey.keySlot(slot))
             }
         }
-        engine.keys.forget([bucketRow.dataKeySlot, bucketRow.indexKeySlot])
+        engine.keys.forget([bucket.row.dataKeySlot, bucket.row.indexKeySlot])
     }
 
     // MARK: -

@@ -79,14 +79,15 @@ extension IndexReader {
     func usage(ofBucketKey bucket: [UInt8]) throws(IndexError) -> [UsageCounter: UInt64] {
         var counts: [UsageCounter: UInt64] = [:]
         for counter in UsageCounter.allCases {
-            let row = try get(Tables.usage, bucket + [counter.rawValue])
             // A count below zero cannot be; the verification reports it.
-            counts[counter] = UInt64(max(0, row.map(Self.decodeCount) ?? 0))
+            counts[counter] = UInt64(max(0, try count(Tables.usage, bucket + [counter.rawValue])))
         }
         return counts
     }
 
-    private static func decodeCount(_ bytes: [UInt8]) -> Int64 {
-        bytes.count == 8 ? bytes.span.littleEndian(Int64.self, at: 0) : 0
+    /// The value of a counter; 0 where there is none.
+    func count(_ table: IndexTable, _ key: [UInt8]) throws(IndexError) -> Int64 {
+        guard let bytes = try get(table, key), bytes.count == 8 else { return 0 }
+        return bytes.span.littleEndian(Int64.self, at: 0)
     }
 }

@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
 internal import CairnCore
+internal import CairnSegments
 
 // Keys of index rows. Integers in keys are big-endian, so that byte order is numeric order.
 
@@ -51,6 +52,10 @@ enum RowKey {
 
     static func usage(_ bucket: BucketID, _ counter: UsageCounter) -> [UInt8] {
         bucket.octets.bytes + [counter.rawValue]
+    }
+
+    static func segment(_ number: SegmentNumber) -> [UInt8] {
+        bigEndian(number.rawValue)
     }
 
     static func keySlot(_ slot: UInt32) -> [UInt8] {

@@ -3,9 +3,10 @@
 internal import CairnCore
 internal import CairnIndex
 
-/// The index tables of a store. Formats/Index.md describes every row.
+/// The index tables of a store. Formats/Store.md describes every row.
 enum Tables {
-    /// `store` → the store's identity; `nextKeySlot` → the first unused slot.
+    /// `store` → the store's identity; `nextKeySlot` → the first unused slot; `chunkCount` → the
+    /// rows of the chunk table.
     static let meta = IndexTable("meta", .small)
     /// Account name → account.
     static let accounts = IndexTable("accounts", .small)
@@ -32,11 +33,16 @@ enum Tables {
     static let uploadExpiry = IndexTable("upload-expiry", .ordered)
     /// Bucket id ‖ counter → signed 64-bit count.
     static let usage = IndexTable("usage", .small)
-    /// Chunk id → empty: tree nodes whose last reference went, for the sweep.
+    /// Chunk id → empty: chunks whose last reference went, for the sweep. One that is referred to
+    /// again may still be listed.
     static let garbage = IndexTable("garbage", .ordered)
+    /// Segment number → bytes of its records that rows of the chunk table name.
+    static let segmentUsage = IndexTable("segment-usage", .small)
+    /// Bucket id → the bucket's row, of a bucket whose contents are still to be deleted.
+    static let deletedBuckets = IndexTable("deleted-buckets", .small)
 
     static let all = [
         meta, accounts, bucketNames, buckets, keys, chunks, links, smallBlobs, objects,
-        references, uploads, uploadExpiry, usage, garbage,
+        references, uploads, uploadExpiry, usage, garbage, segmentUsage, deletedBuckets,
     ]
 }

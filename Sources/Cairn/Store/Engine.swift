@@ -24,6 +24,7 @@ final class Engine: Sendable {
     let random: any RandomSource
     let inFlight = InFlightChunks()
     let liveUploads = LiveUploads()
+    let leases = RootLeases()
     private let closed = Atomic(false)
 
     init(
@@ -142,11 +143,16 @@ struct Transaction {
     func add(
         _ counter: UsageCounter, of bucket: BucketID, _ delta: Int64
     ) throws(StoreError) {
+        try add(Tables.usage, RowKey.usage(bucket, counter), delta)
+    }
+
+    /// Adds to a counter.
+    func add(_ table: IndexTable, _ key: [UInt8], _ delta: Int64) throws(StoreError) {
         guard delta != 0 else { return }
         try lower(
-            "writing usage",
+            "writing \(table.name)",
             index: { () throws(IndexError) in
-                try base.add(Tables.usage, RowKey.usage(bucket, counter), delta)
+                try base.add(table, key, delta)
             })
     }
 

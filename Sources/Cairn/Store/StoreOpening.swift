@@ -294,4 +294,5 @@ struct StoreOpening: Sendable {
 enum MetaKey {
     static let store = Array("store".utf8)
     static let nextKeySlot = Array("nextKeySlot".utf8)
+    static let chunkCount = Array("chunkCount".utf8)
 }

@@ -16,7 +16,7 @@ public struct StoreStatistics: Hashable, Sendable {
     public var logicalByteCount: UInt64 = 0
     /// Bytes of the segment files and the index together: what the disk holds.
     public var storedByteCount: UInt64 = 0
-    /// Rows of the index, approximately: almost all of them chunks in a large store.
+    /// The chunks that are stored, those included that wait for the sweep.
     public var chunkCount: UInt64 = 0
     /// Segment files.
     public var segmentCount: UInt64 = 0
@@ -55,7 +55,6 @@ extension Engine {
                 index: { () throws(IndexError) in
                     try index.statistics()
                 })
-            statistics.chunkCount = figures.entryCount
             statistics.indexByteCount = figures.byteCount + figures.unflushedByteCount
             let summaries = try lower(
                 "counting segments",
@@ -76,6 +75,8 @@ extension Engine {
         try snapshot.forEachRow(Tables.accounts, prefix: []) { (_) throws(IndexError) in
             statistics.accountCount += 1
         }
+        let chunkCount = try snapshot.count(Tables.meta, MetaKey.chunkCount)
+        statistics.chunkCount = UInt64(max(0, chunkCount))
         try snapshot.forEachRow(Tables.buckets, prefix: []) { (row) throws(IndexError) in
             statistics.bucketCount += 1
             let counts = try snapshot.usage(ofBucketKey: row.key)

@@ -140,7 +140,7 @@ extension Engine {
                 try transaction.forgetUpload(id, of: bucket)
                 var deltas: [ChunkID: Int64] = [:]
                 for id in held { deltas[id, default: 0] -= 1 }
-                try ChunkLedger.apply(deltas, to: transaction)
+                try transaction.changeReferences(deltas)
                 return true
             }
             if isDone { return true }

@@ -302,9 +302,10 @@ public final class UploadSession: Sendable {
         var bytes: [UInt8] = []
         if range.lowerBound < cut {
             let forest = pipeline.forest.map(\.entry)
+            // No lease: the session itself holds every root of the forest.
             let reader = ChunkReader(engine: engine, domain: keys.domain)
             let inTree = range.clamped(to: 0..<cut)
-            for try await buffer in BlobBytes(.tree(forest, reader), inTree, engine) {
+            for try await buffer in BlobBytes(.tree(forest, reader, nil), inTree, engine) {
                 bytes.append(contentsOf: buffer)
             }
         }

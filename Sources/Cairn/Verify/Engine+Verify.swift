@@ -3,6 +3,14 @@
 internal import CairnCore
 internal import CairnSegments
 
+/// What a chunk's records say without any customer's key.
+struct NodeReferences: Sendable {
+    /// The ids of a node's children, by occurrence; none for a chunk of data.
+    var children: [ChunkID]
+    /// The bytes of the chunk's records: a node's reference list is one of them.
+    var byteCount: UInt64
+}
+
 extension Engine {
     /// The chunks that an upload session holds, from its row.
     func heldChunks(of bytes: [UInt8], _ id: UploadID) async throws(StoreError) -> [ChunkID] {
@@ -23,28 +31,39 @@ extension Engine {
         }
     }
 
-    /// Checks that a chunk's record is where the index says; for a node, the ids of its children.
-    func children(
+    /// Checks that a chunk's record is where the index says; for a node, reads what it counts.
+    func references(
         of id: ChunkID, at placement: Placement
-    ) async throws(StoreError) -> [ChunkID] {
-        try await pool.run { [self] (context) throws(StoreError) -> [ChunkID] in
-            let location = placement.location
-            let header = try recordHeader(at: location.offset, of: location.segment)
-            guard header.name == id.octets, header.recordByteCount == Int(location.byteCount) else {
-                throw StoreError(.corrupted, "its record is not where the index says")
-            }
-            guard placement.kind == .node else { return [] }
-            let offset = location.offset + UInt64(location.byteCount)
-            let list = try recordHeader(at: offset, of: location.segment)
-            let record = try read(list.recordByteCount, at: offset, of: location.segment)
-            let bytes = try context.open(
-                record, as: .referenceList, name: id.octets, under: sealingKey)
-            return try lower(
-                "reading a reference list",
-                core: { () throws(CoreError) in
-                    try ReferenceList.decode(bytes.span)
-                })
+    ) async throws(StoreError) -> NodeReferences {
+        try await pool.run { [self] (context) throws(StoreError) -> NodeReferences in
+            try references(of: id, at: placement, &context)
         }
+    }
+
+    /// The same, on a worker thread.
+    func references(
+        of id: ChunkID, at placement: Placement, _ context: inout WorkerContext
+    ) throws(StoreError) -> NodeReferences {
+        let location = placement.location
+        let header = try recordHeader(at: location.offset, of: location.segment)
+        guard header.name == id.octets, header.recordByteCount == Int(location.byteCount) else {
+            throw StoreError(.corrupted, "its record is not where the index says")
+        }
+        guard placement.kind == .node else {
+            return NodeReferences(children: [], byteCount: UInt64(location.byteCount))
+        }
+        let offset = location.offset + UInt64(location.byteCount)
+        let list = try recordHeader(at: offset, of: location.segment)
+        let record = try read(list.recordByteCount, at: offset, of: location.segment)
+        let bytes = try context.open(
+            record, as: .referenceList, name: id.octets, under: sealingKey)
+        let children = try lower(
+            "reading a reference list",
+            core: { () throws(CoreError) in
+                try ReferenceList.decode(bytes.span)
+            })
+        return NodeReferences(
+            children: children, byteCount: UInt64(location.byteCount) + UInt64(record.count))
     }
 
     /// Reads every record of a segment; describes what is damaged.

@@ -53,6 +53,7 @@ private struct Verifier {
         for bucket in try await buckets(snapshot) {
             try await check(bucket, snapshot)
         }
+        try await countDeletedBuckets(snapshot)
         try await countUploads(snapshot)
         try await checkChunks(snapshot)
         if depth == .full { try await checkSegments() }
@@ -222,6 +223,31 @@ private struct Verifier {
 
     // MARK: - Chunks
 
+    // Their links count until the sweep has worked them off.
+    private mutating func countDeletedBuckets(
+        _ snapshot: any IndexSnapshot
+    ) async throws(StoreError) {
+        let (roots, problemCount) = try await page(snapshot) {
+            (snapshot) throws(IndexError) -> ([ChunkID], Int) in
+            var roots: [ChunkID] = []
+            var problemCount = 0
+            try snapshot.forEachRow(Tables.deletedBuckets, prefix: []) {
+                (bucket) throws(IndexError) in
+                try snapshot.forEachRow(Tables.links, prefix: bucket.key) {
+                    (row) throws(IndexError) in
+                    do throws(CoreError) {
+                        if let root = try LinkRow(decoding: row.value).rootID { roots.append(root) }
+                    } catch {
+                        problemCount += 1
+                    }
+                }
+            }
+            return (roots, problemCount)
+        }
+        for root in roots { counts[root, default: 0] += 1 }
+        if problemCount > 0 { report.add("\(problemCount) links of deleted buckets are damaged") }
+    }
+
     private mutating func countUploads(_ snapshot: any IndexSnapshot) async throws(StoreError) {
         let rows = try await page(snapshot) { (snapshot) throws(IndexError) in
             var rows: [IndexEntry] = []
@@ -244,15 +270,17 @@ private struct Verifier {
 
     private mutating func checkChunks(_ snapshot: any IndexSnapshot) async throws(StoreError) {
         var stored: [ChunkID: UInt64] = [:]
+        var found = ChunkTotals()
         var after: [UInt8]?
         while true {
             let rows = try await page(snapshot) { [after] (snapshot) throws(IndexError) in
                 try snapshot.scan(Tables.chunks, prefix: [], after: after, limit: 1024)
             }
-            for row in rows { try await checkChunk(row, &stored) }
+            for row in rows { try await checkChunk(row, &stored, &found, snapshot) }
             guard rows.count == 1024 else { break }
             after = rows.last?.key
         }
+        try await check(found, snapshot)
         for (id, count) in stored where counts[id] ?? 0 != count {
             report.add("chunk \(id): \(count) references stored, \(counts[id] ?? 0) found")
         }
@@ -263,7 +291,8 @@ private struct Verifier {
 
     // The record must be where the row says and name the chunk; nodes count their children.
     private mutating func checkChunk(
-        _ row: IndexEntry, _ stored: inout [ChunkID: UInt64]
+        _ row: IndexEntry, _ stored: inout [ChunkID: UInt64], _ found: inout ChunkTotals,
+        _ snapshot: any IndexSnapshot
     ) async throws(StoreError) {
         do throws(StoreError) {
             let id = try RowKey.chunkID(of: row.key)
@@ -273,12 +302,50 @@ private struct Verifier {
                     try ChunkRow(decoding: row.value)
                 })
             stored[id] = chunk.referenceCount
-            for child in try await engine.children(of: id, at: chunk.placement) {
+            if chunk.referenceCount == 0 { try await expectGarbage(id, snapshot) }
+            found.insert(chunk.placement)
+            for child in try await engine.references(of: id, at: chunk.placement).children {
                 counts[child, default: 0] += 1
             }
         } catch {
             try note(error, "chunk \(Hex.encode(row.key)): \(error.message)")
         }
+    }
+
+    // The counters that follow the chunk table.
+    private mutating func check(
+        _ found: ChunkTotals, _ snapshot: any IndexSnapshot
+    ) async throws(StoreError) {
+        let (count, usage) = try await page(snapshot) {
+            (snapshot) throws(IndexError) -> (Int64, [[UInt8]: Int64]) in
+            var usage: [[UInt8]: Int64] = [:]
+            try snapshot.forEachRow(Tables.segmentUsage, prefix: []) { (row) throws(IndexError) in
+                usage[row.key] = try snapshot.count(Tables.segmentUsage, row.key)
+            }
+            return (try snapshot.count(Tables.meta, MetaKey.chunkCount), usage)
+        }
+        if count != found.chunkCount {
+            report.add("\(count) chunks are counted, there are \(found.chunkCount)")
+        }
+        var unused = usage.filter { $0.value != 0 }
+        for (segment, byteCount) in found.byteCounts {
+            let counted = unused.removeValue(forKey: RowKey.segment(segment)) ?? 0
+            guard counted != byteCount else { continue }
+            report.add("segment \(segment): \(counted) bytes are counted as used, not \(byteCount)")
+        }
+        for (key, counted) in unused {
+            report.add("segment \(Hex.encode(key)): \(counted) bytes are counted as used, not 0")
+        }
+    }
+
+    // What nothing needs must be in the sweep's list, or it would stay for ever.
+    private mutating func expectGarbage(
+        _ id: ChunkID, _ snapshot: any IndexSnapshot
+    ) async throws(StoreError) {
+        let isListed = try await page(snapshot) { (snapshot) throws(IndexError) in
+            try snapshot.get(Tables.garbage, id.octets.bytes) != nil
+        }
+        if !isListed { report.add("chunk \(id) has no references and is not listed as garbage") }
     }
 
     private mutating func checkSegments() async throws(StoreError) {

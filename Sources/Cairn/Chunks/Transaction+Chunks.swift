@@ -1,0 +1,145 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+internal import CairnSegments
+
+// The chunk table, and the counters that follow it: the number of its rows, and for each segment
+// the bytes of the records that rows name. All of it changes here and nowhere else.
+extension Transaction {
+    /// Changes reference counts, and inserts chunks that are new.
+    ///
+    /// - Parameter placements: where the caller has stored or found the chunks.
+    func changeReferences(
+        _ deltas: [ChunkID: Int64], placements: [ChunkID: Placement] = [:]
+    ) throws(StoreError) {
+        // In order of the key, so that look-ups share blocks of the index.
+        let ids = deltas.keys.sorted { $0.octets < $1.octets }
+        let rows = try chunks(ids)
+        var totals = ChunkTotals()
+        for (id, row) in zip(ids, rows) {
+            try change(id, row, by: deltas[id] ?? 0, placements[id], &totals)
+        }
+        try add(totals)
+    }
+
+    /// The rows of chunks, in the order of the ids.
+    func chunks(_ ids: [ChunkID]) throws(StoreError) -> [ChunkRow?] {
+        var rows: [ChunkRow?] = []
+        rows.reserveCapacity(ids.count)
+        for bytes in try getMany(Tables.chunks, ids.map(\.octets.bytes)) {
+            rows.append(
+                try lower(
+                    "reading a chunk row",
+                    core: { () throws(CoreError) in
+                        try bytes.map { bytes throws(CoreError) in try ChunkRow(decoding: bytes) }
+                    }))
+        }
+        return rows
+    }
+
+    /// Deletes the rows of chunks that nothing needs.
+    func deleteChunks(_ chunks: [(ChunkID, ChunkRow)]) throws(StoreError) {
+        var totals = ChunkTotals()
+        for (id, row) in chunks {
+            try delete(Tables.chunks, id.octets.bytes)
+            try delete(Tables.garbage, id.octets.bytes)
+            totals.remove(row.placement)
+        }
+        try add(totals)
+    }
+
+    /// Notes that a chunk lies elsewhere now.
+    func move(
+        _ id: ChunkID, _ row: ChunkRow, to location: RecordLocation
+    ) throws(StoreError) {
+        var totals = ChunkTotals()
+        var moved = row
+        moved.placement.location = location
+        totals.move(from: row.placement, to: moved.placement)
+        try put(id, moved)
+        try add(totals)
+    }
+
+    // MARK: -
+
+    private func change(
+        _ id: ChunkID, _ row: ChunkRow?, by delta: Int64, _ newPlacement: Placement?,
+        _ totals: inout ChunkTotals
+    ) throws(StoreError) {
+        guard let row else { return try insert(id, newPlacement, count: delta, &totals) }
+        guard delta != 0 else { return }
+        let (count, overflow) = Int64(clamping: row.referenceCount)
+            .addingReportingOverflow(delta)
+        guard !overflow, count >= 0 else {
+            throw StoreError(.corrupted, "the reference count of a chunk would be \(count)")
+        }
+        var changed = row
+        changed.referenceCount = UInt64(count)
+        // A chunk that nothing referred to was stored afresh: its old record is dead.
+        if row.referenceCount == 0, let newPlacement {
+            totals.move(from: row.placement, to: newPlacement)
+            changed.placement = newPlacement
+        }
+        try put(id, changed)
+        if count == 0 { try put(Tables.garbage, id.octets.bytes, []) }
+    }
+
+    private func insert(
+        _ id: ChunkID, _ placement: Placement?, count: Int64, _ totals: inout ChunkTotals
+    ) throws(StoreError) {
+        guard let placement else {
+            throw StoreError(.corrupted, "a chunk that is in use has no row in the chunk table")
+        }
+        guard count >= 0 else {
+            throw StoreError(.corrupted, "the reference count of a new chunk would be \(count)")
+        }
+        // A node that nothing needs still counts its children: the sweep must find it.
+        guard count > 0 || placement.kind == .node else { return }
+        try put(id, ChunkRow(placement: placement, referenceCount: UInt64(count)))
+        totals.insert(placement)
+        if count == 0 { try put(Tables.garbage, id.octets.bytes, []) }
+    }
+
+    private func put(_ id: ChunkID, _ row: ChunkRow) throws(StoreError) {
+        let bytes = try lower(
+            "writing a chunk row",
+            core: { () throws(CoreError) in
+                try row.encoded()
+            })
+        try put(Tables.chunks, id.octets.bytes, bytes)
+    }
+
+    private func add(_ totals: ChunkTotals) throws(StoreError) {
+        try add(Tables.meta, MetaKey.chunkCount, totals.chunkCount)
+        for (segment, byteCount) in totals.byteCounts {
+            try add(Tables.segmentUsage, RowKey.segment(segment), byteCount)
+        }
+    }
+}
+
+/// What belongs into the counters beside the chunk table for some of its rows.
+struct ChunkTotals {
+    private(set) var chunkCount: Int64 = 0
+    private(set) var byteCounts: [SegmentNumber: Int64] = [:]
+
+    mutating func insert(_ placement: Placement) {
+        chunkCount += 1
+        count(placement, 1)
+    }
+
+    mutating func remove(_ placement: Placement) {
+        chunkCount -= 1
+        count(placement, -1)
+    }
+
+    mutating func move(from old: Placement, to new: Placement) {
+        count(old, -1)
+        count(new, 1)
+    }
+
+    private mutating func count(_ placement: Placement, _ sign: Int64) {
+        let location = placement.location
+        byteCounts[location.segment, default: 0] += sign * Int64(location.byteCount)
+    }
+}

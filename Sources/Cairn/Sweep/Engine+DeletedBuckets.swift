@@ -1,0 +1,87 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+
+// A deleted bucket has no name, no row and no keys any more, so nobody reaches its contents. They
+// are deleted here, a page at a time; each page is one transaction, so a kill loses nothing.
+extension Engine {
+    private static let deletedRowCountMax = 256
+
+    /// Deletes the contents of all buckets that were deleted.
+    ///
+    /// One with a damaged row stays, and keeps neither the others nor the sweep from going on.
+    func emptyDeletedBuckets(_ report: inout SweepReport) async throws(StoreError) {
+        var after: [UInt8]?
+        while true {
+            let next = try await read("looking for deleted buckets") {
+                [after] (index) throws(IndexError) in
+                try index.scan(Tables.deletedBuckets, prefix: [], after: after, limit: 1).first
+            }
+            guard let key = next?.key else { return }
+            do throws(StoreError) {
+                let bucket = try RowKey.bucketID(of: key)
+                while try await deletePage(of: bucket) {
+                    try checkCancellation("emptying a deleted bucket")
+                }
+                report.bucketCount += 1
+            } catch {
+                guard error.code == .corrupted else { throw error }
+                report.damagedCount += 1
+            }
+            after = key
+        }
+    }
+
+    // False when the bucket was empty and is gone.
+    private func deletePage(of bucket: BucketID) async throws(StoreError) -> Bool {
+        if let upload = try await firstUpload(of: bucket) {
+            // Its handle, if it has one, fails at its next checkpoint: the bucket is gone.
+            try await discardUpload(upload, of: bucket)
+            return true
+        }
+        return try await transact { (transaction) throws(StoreError) -> Bool in
+            let prefix = bucket.octets.bytes
+            let rest = Self.deletedRowCountMax
+            for table in [Tables.objects, Tables.references] {
+                let rows = try transaction.scan(table, prefix: prefix, limit: rest)
+                for row in rows { try transaction.delete(table, row.key) }
+                if !rows.isEmpty { return true }
+            }
+            let links = try transaction.scan(Tables.links, prefix: prefix, limit: rest)
+            for row in links {
+                let link = try lower(
+                    "reading a link",
+                    core: { () throws(CoreError) in
+                        try LinkRow(decoding: row.value)
+                    })
+                try transaction.unlink(link, bucket, RowKey.linkName(of: row.key))
+            }
+            guard links.isEmpty else { return true }
+            for counter in UsageCounter.allCases {
+                try transaction.delete(Tables.usage, RowKey.usage(bucket, counter))
+            }
+            try transaction.delete(Tables.deletedBuckets, prefix)
+            return false
+        }
+    }
+
+    private func firstUpload(of bucket: BucketID) async throws(StoreError) -> UploadID? {
+        let row = try await read("looking for uploads") { (index) throws(IndexError) in
+            try index.scan(Tables.uploads, prefix: bucket.octets.bytes, limit: 1).first
+        }
+        return try row.map { (row) throws(StoreError) in try RowKey.uploadID(of: row.key) }
+    }
+}
+
+extension Transaction {
+    /// Fails when a bucket holds anything.
+    func checkEmpty(_ bucket: BucketID) throws(StoreError) {
+        for table in [Tables.links, Tables.objects, Tables.uploads] {
+            guard try scan(table, prefix: bucket.octets.bytes, limit: 1).isEmpty else {
+                throw StoreError(
+                    .bucketNotEmpty, "the bucket has blobs, objects or uploads; delete them")
+            }
+        }
+    }
+}

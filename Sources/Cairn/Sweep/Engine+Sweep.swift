@@ -1,0 +1,230 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+internal import CairnSegments
+
+/// A chunk without references, as the sweep found it.
+private struct Candidate: Sendable {
+    enum State {
+        /// Gone, or needed again: only the entry in the garbage table is left.
+        case stale
+        /// Its references cannot be read, so they cannot be taken back.
+        case damaged
+        case dead(ChunkRow, NodeReferences)
+    }
+
+    var id: ChunkID
+    var state: State
+
+    var dead: (row: ChunkRow, references: NodeReferences)? {
+        if case .dead(let row, let references) = state { (row, references) } else { nil }
+    }
+}
+
+extension Engine {
+    /// Rows that one transaction of the sweep touches: a few milliseconds of the committer, which
+    /// serves everybody else meanwhile. A node alone may have 1024 children.
+    private static let sweptRowCountMax = 1024
+    private static let candidateCountMax = 256
+
+    /// Sweeps until nothing is left but what is leased.
+    func sweepGarbage(_ report: inout SweepReport) async throws(StoreError) {
+        while true {
+            let before = report.chunkCount
+            (report.leasedCount, report.damagedCount) = (0, 0)
+            try await sweepOnce(&report)
+            // What was freed may have freed its children, anywhere in the order of the ids.
+            guard report.chunkCount > before else { return }
+        }
+    }
+
+    /// Goes through the garbage table once.
+    private func sweepOnce(_ report: inout SweepReport) async throws(StoreError) {
+        var after: [UInt8]?
+        while true {
+            let found = try await candidates(after: after)
+            guard let last = found.last else { return }
+            try await free(found, &report)
+            after = last.id.octets.bytes
+            try checkCancellation("the sweep")
+        }
+    }
+
+    // The next candidates, as many as one transaction takes.
+    private func candidates(after: [UInt8]?) async throws(StoreError) -> [Candidate] {
+        try await pool.run { [self] (context) throws(StoreError) -> [Candidate] in
+            try checkOpen()
+            let (keys, rows) = try lower(
+                "looking for garbage",
+                index: { () throws(IndexError) -> ([[UInt8]], [[UInt8]?]) in
+                    let keys = try index.scan(
+                        Tables.garbage, prefix: [], after: after, limit: Self.candidateCountMax
+                    ).map(\.key)
+                    return (keys, try index.getMany(Tables.chunks, keys))
+                })
+            var candidates: [Candidate] = []
+            var rowCount = 0
+            for (key, row) in zip(keys, rows) where rowCount < Self.sweptRowCountMax {
+                let id = try RowKey.chunkID(of: key)
+                let candidate = Candidate(id: id, state: try state(of: id, row, &context))
+                candidates.append(candidate)
+                rowCount += 1 + (candidate.dead?.references.children.count ?? 0)
+            }
+            return candidates
+        }
+    }
+
+    private func state(
+        of id: ChunkID, _ bytes: [UInt8]?, _ context: inout WorkerContext
+    ) throws(StoreError) -> Candidate.State {
+        guard let bytes else { return .stale }
+        let row = try lower(
+            "reading a chunk row",
+            core: { () throws(CoreError) in
+                try ChunkRow(decoding: bytes)
+            })
+        guard row.referenceCount == 0 else { return .stale }
+        guard row.placement.kind == .node else {
+            let byteCount = UInt64(row.placement.location.byteCount)
+            return .dead(row, NodeReferences(children: [], byteCount: byteCount))
+        }
+        do throws(StoreError) {
+            return .dead(row, try references(of: id, at: row.placement, &context))
+        } catch {
+            guard error.code == .corrupted else { throw error }
+            return .damaged
+        }
+    }
+
+    private func free(
+        _ candidates: [Candidate], _ report: inout SweepReport
+    ) async throws(StoreError) {
+        let dead = candidates.filter { $0.dead != nil }
+        let condemned = leases.condemn(dead.map(\.id))
+        defer { leases.absolve(condemned) }
+        let doomed = Set(condemned)
+        let freed = try await transact { (transaction) throws(StoreError) -> [NodeReferences] in
+            try transaction.sweep(candidates) { doomed.contains($0) }
+        }
+        report.chunkCount += UInt64(freed.count)
+        report.byteCount += freed.reduce(0) { $0 + $1.byteCount }
+        report.leasedCount += UInt64(dead.count - condemned.count)
+        report.damagedCount += UInt64(
+            candidates.count { if case .damaged = $0.state { true } else { false } })
+    }
+
+    func checkCancellation(_ work: String) throws(StoreError) {
+        if Task.isCancelled { throw StoreError(.cancelled, "\(work) was cancelled") }
+    }
+}
+
+extension Transaction {
+    /// Deletes what is still dead and takes back the references of nodes among it.
+    fileprivate func sweep(
+        _ candidates: [Candidate], isDoomed: (ChunkID) -> Bool
+    ) throws(StoreError) -> [NodeReferences] {
+        var rows: [(ChunkID, ChunkRow)] = []
+        var freed: [NodeReferences] = []
+        for (candidate, row) in zip(candidates, try chunks(candidates.map(\.id))) {
+            guard let row, row.referenceCount == 0 else {
+                try delete(Tables.garbage, candidate.id.octets.bytes)
+                continue
+            }
+            // Stored anew or moved meanwhile: what was read of it may not count. The next pass.
+            guard let dead = candidate.dead, dead.row.placement == row.placement,
+                isDoomed(candidate.id)
+            else { continue }
+            rows.append((candidate.id, row))
+            freed.append(dead.references)
+        }
+        var deltas: [ChunkID: Int64] = [:]
+        for references in freed {
+            for child in references.children { deltas[child, default: 0] -= 1 }
+        }
+        try changeReferences(deltas)
+        try deleteChunks(rows)
+        return freed
+    }
+}
+
+// MARK: - Preview
+
+extension Engine {
+    /// Follows references from the garbage down, on one snapshot.
+    func previewSweep() async throws(StoreError) -> SweepReport {
+        let snapshot = try await read("looking for garbage") { (index) throws(IndexError) in
+            try index.snapshot()
+        }
+        var report = SweepReport()
+        var remaining: [ChunkID: UInt64] = [:]
+        var after: [UInt8]?
+        while true {
+            let entries = try await read("looking for garbage") {
+                [after] (_) throws(IndexError) in
+                try snapshot.scan(
+                    Tables.garbage, prefix: [], after: after, limit: Self.candidateCountMax)
+            }
+            for entry in entries {
+                try await preview(RowKey.chunkID(of: entry.key), snapshot, &remaining, &report)
+            }
+            guard let last = entries.last else { return report }
+            after = last.key
+            try checkCancellation("the preview of a sweep")
+        }
+    }
+
+    private func preview(
+        _ root: ChunkID, _ snapshot: any IndexSnapshot, _ remaining: inout [ChunkID: UInt64],
+        _ report: inout SweepReport
+    ) async throws(StoreError) {
+        guard let row = try await chunk(root, snapshot), row.referenceCount == 0,
+            remaining[root] == nil
+        else { return }
+        guard !leases.isLeased(root) else {
+            report.leasedCount += 1
+            return
+        }
+        remaining[root] = 0
+        var pending = [(root, row)]
+        while let (id, row) = pending.popLast() {
+            guard let references = try await readable(id, row.placement) else {
+                report.damagedCount += 1
+                continue
+            }
+            report.chunkCount += 1
+            report.byteCount += references.byteCount
+            for child in references.children {
+                guard let row = try await chunk(child, snapshot) else { continue }
+                let left = (remaining[child] ?? row.referenceCount).subtractingReportingOverflow(1)
+                remaining[child] = left.overflow ? 0 : left.partialValue
+                if left.partialValue == 0 { pending.append((child, row)) }
+            }
+        }
+    }
+
+    // Nil: the records are damaged, and the sweep leaves them alone.
+    private func readable(
+        _ id: ChunkID, _ placement: Placement
+    ) async throws(StoreError) -> NodeReferences? {
+        do throws(StoreError) {
+            return try await references(of: id, at: placement)
+        } catch {
+            guard error.code == .corrupted else { throw error }
+            return nil
+        }
+    }
+
+    private func chunk(
+        _ id: ChunkID, _ snapshot: any IndexSnapshot
+    ) async throws(StoreError) -> ChunkRow? {
+        let bytes = try await read("reading a chunk row") { (_) throws(IndexError) in
+            try snapshot.get(Tables.chunks, id.octets.bytes)
+        }
+        return try lower(
+            "reading a chunk row",
+            core: { () throws(CoreError) in
+                try bytes.map { bytes throws(CoreError) in try ChunkRow(decoding: bytes) }
+            })
+    }
+}
