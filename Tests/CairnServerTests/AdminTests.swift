@@ -24,9 +24,11 @@ import Testing
             let info = try await access.bucket("a/one")
             #expect(info.blobCount == 0)
             #expect(info.id == page[0].id)
-            try await access.deleteBucket("a/one")
+            try await access.deleteBucket("a/one", withContents: false)
             await Self.expect(.bucketUnknown) { _ = try await access.bucket("a/one") }
-            await Self.expect(.bucketUnknown) { try await access.deleteBucket("a/one") }
+            await Self.expect(.bucketUnknown) {
+                try await access.deleteBucket("a/one", withContents: false)
+            }
             await Self.expect(.bucketExists) { _ = try await access.createBucket("b/two") }
             await Self.expect(.nameInvalid) { _ = try await access.createBucket("../etc") }
             await Self.expect(.invalidArgument) {
@@ -65,7 +67,9 @@ import Testing
             #expect(mounted.digest == info.digest)
             try await access.deleteBlob(digest, in: "one/one")
             await Self.expect(.blobUnknown) { _ = try await access.stat(digest, in: "one/one") }
-            await Self.expect(.bucketNotEmpty) { try await access.deleteBucket("two/two") }
+            await Self.expect(.bucketNotEmpty) {
+                try await access.deleteBucket("two/two", withContents: false)
+            }
             #expect(try await Self.read(access, digest, "two/two", nil) == bytes)
         }
     }
@@ -169,6 +173,23 @@ import Testing
                 #expect(report.checkedBlobCount == 1)
                 #expect(report.problems.isEmpty)
             }
+        }
+    }
+
+    @Test(arguments: Way.allCases)
+    func `a bucket goes with its contents and a sweep frees them`(_ way: Way) async throws {
+        try await Self.run(way) { access in
+            _ = try await access.createBucket("full")
+            let bytes = TestData.random(300_000, seed: 8)
+            _ = try await access.put(
+                into: "full", expecting: nil, expectedByteCount: nil, from: Self.source(bytes))
+            try await access.deleteBucket("full", withContents: true)
+            let swept = try await access.sweep(isPreview: false)
+            #expect(swept.bucketCount == 1)
+            #expect(swept.byteCount > 300_000)
+            let nothing = try await access.sweep(isPreview: true)
+            #expect(nothing.chunkCount == 0)
+            #expect(try await access.statistics().chunkCount == 0)
         }
     }
 

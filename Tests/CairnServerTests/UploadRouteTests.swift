@@ -117,7 +117,7 @@ import Testing
     @Test func `sessions whose time is over are reaped without a push`() async throws {
         try await ServerKit.run(
             store: { $0.uploadLifetime = .milliseconds(1) },
-            { $0.reapInterval = .milliseconds(10) }
+            { $0.maintenanceInterval = .milliseconds(10) }
         ) { kit in
             let bucket = try await kit.store.defaultAccount.createBucket("library/test")
             try await Self.leaveUpload(in: bucket)

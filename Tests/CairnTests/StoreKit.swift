@@ -15,6 +15,7 @@ struct SimulatedStore {
     private var slot = IndexSlot(InMemoryIndex(tables: []))
     var clock = ManualClock()
     var configuration = StoreConfiguration()
+    var segmentByteCount: UInt64 = 16 << 20
 
     init() {
         configuration.workerCount = 2
@@ -23,7 +24,7 @@ struct SimulatedStore {
 
     func open(seed: UInt64 = 1) async throws -> Store {
         var segments = SegmentConfiguration()
-        segments.segmentByteCount = 16 << 20
+        segments.segmentByteCount = segmentByteCount
         let index = slot
         let seams = StoreSeams(
             disk: disk,

@@ -138,7 +138,7 @@ import Testing
         }
         try await withThrowingTaskGroup { group in
             for worker in 0..<3 as Range<UInt64> {
-                group.addTask { try await Self.churn(bucket, blobs, seed: seed * 10 + worker) }
+                group.addTask { try await churn(bucket, blobs, seed: seed * 10 + worker) }
             }
             group.addTask {
                 for _ in 0..<20 { try await store.sweep() }
@@ -155,27 +155,6 @@ import Testing
         try await check(store)
         try await reopened.close()
         try await store.close()
-    }
-
-    // Whatever others do to the same blobs: a push that succeeds is there, a read gives its bytes.
-    private static func churn(_ bucket: Bucket, _ blobs: [[UInt8]], seed: UInt64) async throws {
-        var generator = SeededGenerator(seed: seed)
-        for _ in 0..<25 {
-            let bytes = blobs[Int.random(in: blobs.indices, using: &generator)]
-            let digest = Digest.sha256(of: bytes.span)
-            switch Int.random(in: 0..<3, using: &generator) {
-            case 0: #expect(try await bucket.put(bytes).digest == digest)
-            case 1:
-                let found = await code {
-                    let read = try await bucket.contents(digest)
-                    #expect(read == bytes)
-                }
-                #expect(found == nil || found == .blobUnknown)
-            default:
-                let found = await code { try await bucket.deleteBlob(digest) }
-                #expect(found == nil || found == .blobUnknown)
-            }
-        }
     }
 
     @Test func `a damaged node stops neither the sweep nor anybody`() async throws {

@@ -18,6 +18,7 @@ struct CairnCommand: AsyncParsableCommand {
         subcommands: [
             InitCommand.self, BucketCommand.self, PutCommand.self, GetCommand.self,
             StatCommand.self, ListCommand.self, RemoveCommand.self, MountCommand.self,
-            UploadCommand.self, VerifyCommand.self, StatisticsCommand.self, ServeCommand.self,
+            UploadCommand.self, SweepCommand.self, VerifyCommand.self, StatisticsCommand.self,
+            ServeCommand.self,
         ])
 }

@@ -144,7 +144,7 @@ extension Failure {
         case "wrongPassphrase":
             "Give --passphrase-file or --key-file as when the store was created."
         case "bucketUnknown": "See `cairn bucket ls` and `cairn bucket create`."
-        case "bucketNotEmpty": "Remove its blobs first: `cairn ls`, `cairn rm`."
+        case "bucketNotEmpty": "Remove its blobs first (`cairn ls`, `cairn rm`), or give --force."
         case "corrupted": "See what else is damaged with `cairn verify`."
         default: nil
         }

@@ -33,6 +33,15 @@ struct ChunkReader: Sendable {
         _ context: inout WorkerContext
     ) throws(StoreError) {
         let ids = slices.map { domain.chunkID($0.hash, byteCount: $0.chunkByteCount) }
+        try followingMoves { () throws(StoreError) in
+            try read(slices, ids, into: &output, &context)
+        }
+    }
+
+    private func read(
+        _ slices: [ChunkSlice], _ ids: [ChunkID], into output: inout MutableSpan<UInt8>,
+        _ context: inout WorkerContext
+    ) throws(StoreError) {
         let locations = try locate(ids)
         var position = 0
         var index = 0
@@ -59,8 +68,7 @@ struct ChunkReader: Sendable {
         _ entry: TreeEntry, _ context: inout WorkerContext
     ) throws(StoreError) -> RecipeNode {
         let id = domain.chunkID(entry.hash, byteCount: entry.storedByteCount)
-        let location = try locate([id])[0]
-        let raw = try readRun([location])
+        let raw = try followingMoves { () throws(StoreError) in try readRun([locate([id])[0]]) }
         var bytes = [UInt8](repeating: 0, count: Int(entry.storedByteCount))
         var span = bytes.mutableSpan
         try open(raw.span, .recipe, entry.hash, entry.storedByteCount, id, into: &span, &context)
@@ -72,6 +80,22 @@ struct ChunkReader: Sendable {
     }
 
     // MARK: -
+
+    /// A chunk that is moved between look-up and read takes a fresh look-up: its old segment is
+    /// removed only after its row says where it is. More than a few times in a row is no move.
+    private static let moveCountMax = 16
+
+    private func followingMoves<R>(_ body: () throws(StoreError) -> R) throws(StoreError) -> R {
+        var moveCount = 0
+        while true {
+            do throws(StoreError) {
+                return try body()
+            } catch {
+                moveCount += 1
+                guard error.isSegmentGone, moveCount <= Self.moveCountMax else { throw error }
+            }
+        }
+    }
 
     private func locate(_ ids: [ChunkID]) throws(StoreError) -> [RecordLocation] {
         let rows = try lower(

@@ -69,6 +69,10 @@ struct ChunkPlacer: Sendable {
     private func place(
         _ ids: [ChunkID], _ context: inout WorkerContext, _ write: Write
     ) throws(StoreError) -> [PlacedChunk] {
+        // From the look-up on until what was found is in the table of chunks in flight, no segment
+        // may go that a row named.
+        let pass = engine.placing.enter()
+        defer { engine.placing.leave(pass) }
         var placements = [Found?](repeating: nil, count: ids.count)
         do throws(StoreError) {
             var owned: [Int] = []

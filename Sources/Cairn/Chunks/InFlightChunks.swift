@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
 internal import CairnCore
+internal import CairnSegments
 
 /// Chunks that upload sessions have placed but not yet committed to the index.
 ///
@@ -94,6 +95,18 @@ final class InFlightChunks: Sendable {
             guard var entry = entries[id] else { return }
             entry.holderCount -= count
             entries[id] = entry.holderCount > 0 ? entry : nil
+        }
+    }
+
+    /// Whether an upload relies on a record of this segment.
+    func refers(to segment: SegmentNumber) -> Bool {
+        shards.contains { shard in
+            shard.withLock { entries in
+                entries.values.contains { entry in
+                    guard case .placed(let placement) = entry.state else { return false }
+                    return placement.location.segment == segment
+                }
+            }
         }
     }
 

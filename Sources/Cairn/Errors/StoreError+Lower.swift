@@ -24,7 +24,7 @@ extension StoreError {
             switch error.code {
             case .outOfSpace: .outOfSpace
             case .readOnly: .readOnly
-            case .corrupted, .locationInvalid: .corrupted
+            case .corrupted, .locationInvalid, .segmentUnknown: .corrupted
             case .limitExceeded: .limitExceeded
             case .closed: .closed
             case .unsupportedVersion: .formatTooNew
@@ -32,6 +32,10 @@ extension StoreError {
             }
         self.init(code, doing, cause: error)
     }
+
+    /// Whether a location led to a segment that is not there: damage, or the chunk was moved since
+    /// it was looked up.
+    var isSegmentGone: Bool { (cause as? SegmentError)?.code == .segmentUnknown }
 
     init(_ error: DiskError, while doing: String) {
         let code: Code =

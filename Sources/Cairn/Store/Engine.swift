@@ -15,6 +15,7 @@ final class Engine: Sendable {
     let disk: any Disk
     let index: any Index
     let segments: any SegmentStore
+    let segmentByteCount: UInt64
     let keys: KeyTable
     /// Seals what the store must read without any customer's key: reference lists, bucket rows.
     let storeKey: SecretBytes
@@ -25,11 +26,14 @@ final class Engine: Sendable {
     let inFlight = InFlightChunks()
     let liveUploads = LiveUploads()
     let leases = RootLeases()
+    let placing = EpochGate()
+    let segmentPins = SegmentPins()
     private let closed = Atomic(false)
 
     init(
         storeID: Octets16, configuration: StoreConfiguration, chunker: ChunkerParameters,
-        disk: any Disk, index: any Index, segments: any SegmentStore, keys: KeyTable,
+        disk: any Disk, index: any Index, segments: any SegmentStore,
+        segmentByteCount: UInt64, keys: KeyTable,
         storeKey: SecretBytes, pool: WorkerPool, committer: GroupCommitter,
         clock: any StoreClock, random: any RandomSource
     ) {
@@ -39,6 +43,7 @@ final class Engine: Sendable {
         self.disk = disk
         self.index = index
         self.segments = segments
+        self.segmentByteCount = segmentByteCount
         self.keys = keys
         self.storeKey = storeKey
         self.pool = pool

@@ -64,7 +64,8 @@ struct StoreOpening: Sendable {
         }
         return Engine(
             storeID: storeID, configuration: configuration, chunker: row.chunker,
-            disk: seams.disk, index: index, segments: segments, keys: keys, storeKey: storeKey,
+            disk: seams.disk, index: index, segments: segments,
+            segmentByteCount: seams.segments.segmentByteCount, keys: keys, storeKey: storeKey,
             pool: pool, committer: try GroupCommitter(index: index, segments: segments),
             clock: seams.clock, random: seams.random)
     }

@@ -92,9 +92,19 @@ extension Engine {
         do throws(StoreError) {
             return .dead(row, try references(of: id, at: row.placement, &context))
         } catch {
+            // Moved since, when its row says otherwise by now: the next pass finds it there.
+            if error.isSegmentGone, try self.row(of: id) != bytes { return .stale }
             guard error.code == .corrupted else { throw error }
             return .damaged
         }
+    }
+
+    private func row(of id: ChunkID) throws(StoreError) -> [UInt8]? {
+        try lower(
+            "reading a chunk row",
+            index: { () throws(IndexError) in
+                try index.get(Tables.chunks, id.octets.bytes)
+            })
     }
 
     private func free(
@@ -153,6 +163,9 @@ extension Transaction {
 extension Engine {
     /// Follows references from the garbage down, on one snapshot.
     func previewSweep() async throws(StoreError) -> SweepReport {
+        // What the snapshot names stays where it is.
+        let pin = segmentPins.pin()
+        defer { withExtendedLifetime(pin) {} }
         let snapshot = try await read("looking for garbage") { (index) throws(IndexError) in
             try index.snapshot()
         }

@@ -46,6 +46,9 @@ private struct Verifier {
     }
 
     mutating func run() async throws(StoreError) -> VerifyReport {
+        // What the snapshot names stays where it is.
+        let pin = engine.segmentPins.pin()
+        defer { withExtendedLifetime(pin) {} }
         let snapshot = try await engine.read("verifying") { (index) throws(IndexError) in
             try index.snapshot()
         }

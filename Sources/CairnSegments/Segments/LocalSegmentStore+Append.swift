@@ -59,7 +59,9 @@ extension LocalSegmentStore {
         return task
     }
 
-    func reserve(_ byteCount: Int) throws(SegmentError) -> Reservation {
+    func reserve(
+        _ byteCount: Int, _ purpose: AppendPurpose
+    ) throws(SegmentError) -> Reservation {
         while true {
             let reservation = try monitor.wait { (state) throws(SegmentError) -> Reservation?? in
                 try state.requireWritable()
@@ -68,7 +70,7 @@ extension LocalSegmentStore {
             }
             if let reservation { return reservation }
             defer { monitor.update { $0.endPreparing() } }
-            try openBuffer(forAtLeast: byteCount)
+            try openBuffer(forAtLeast: byteCount, purpose)
         }
     }
 }

@@ -7,7 +7,9 @@ internal import CairnCore
 
 extension LocalSegmentStore {
     /// Opens a buffer that has room for an append, in the active segment or in a new one.
-    func openBuffer(forAtLeast byteCount: Int) throws(SegmentError) {
+    func openBuffer(
+        forAtLeast byteCount: Int, _ purpose: AppendPurpose
+    ) throws(SegmentError) {
         try perform(monitor.withLock { $0.closeBuffer() })
         if room(in: monitor.withLock { $0.active }) < byteCount {
             try beginSegment()
@@ -15,7 +17,7 @@ extension LocalSegmentStore {
             try perform(monitor.withLock { $0.sealTask() })
         }
         let capacity = room(in: monitor.withLock { $0.active })
-        try reserveRoom(capacity)
+        try reserveRoom(capacity, purpose)
         let memory = try takeMemory()
         // Those who wait for it are woken when this thread ends preparing.
         monitor.withLock { $0.openBuffer(memory, capacity: capacity) }
@@ -121,13 +123,15 @@ extension LocalSegmentStore {
 
     /// Reserves room on disk for the next buffer; a failure changes nothing, so it is no reason
     /// to give up for ever.
-    private func reserveRoom(_ capacity: Int) throws(SegmentError) {
+    private func reserveRoom(
+        _ capacity: Int, _ purpose: AppendPurpose
+    ) throws(SegmentError) {
         guard let segment = monitor.withLock({ $0.active }) else { return }
         // With the footer: sealing must not need room that nobody has reserved.
         let needed =
             segment.nextOffset + UInt64(capacity) + UInt64(SegmentFormat.blockByteCount)
         guard needed > segment.allocatedByteCount else { return }
-        let available = try availableByteCount(needed - segment.allocatedByteCount)
+        let available = try availableByteCount(needed - segment.allocatedByteCount, purpose)
         let generous = min(
             max(needed, segment.allocatedByteCount + min(segment.allocationStep, available)),
             configuration.segmentByteCount)
@@ -147,20 +151,22 @@ extension LocalSegmentStore {
     }
 
     /// How much the disk has to give; fails when that is less than `wanted`.
-    private func availableByteCount(_ wanted: UInt64) throws(SegmentError) -> UInt64 {
-        guard configuration.freeByteCountMin > 0 else { return .max >> 1 }
+    private func availableByteCount(
+        _ wanted: UInt64, _ purpose: AppendPurpose
+    ) throws(SegmentError) -> UInt64 {
+        // The index keeps a quarter of it in any case.
+        let reserved = configuration.freeByteCountMin / (purpose == .storing ? 1 : 4)
+        guard reserved > 0 else { return .max >> 1 }
         let free = try onDisk("asking for free space") { () throws(DiskError) in
             try directory.disk.freeByteCount()
         }
-        guard free >= configuration.freeByteCountMin,
-            free - configuration.freeByteCountMin >= wanted
-        else {
+        guard free >= reserved, free - reserved >= wanted else {
             throw SegmentError(
                 .outOfSpace,
-                "of \(free) free bytes \(configuration.freeByteCountMin) are reserved"
+                "of \(free) free bytes \(reserved) are reserved"
             )
         }
-        return free - configuration.freeByteCountMin
+        return free - reserved
     }
 
     private func takeMemory() throws(SegmentError) -> AlignedBuffer {

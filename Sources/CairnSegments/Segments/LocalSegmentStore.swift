@@ -64,7 +64,8 @@ package final class LocalSegmentStore: SegmentStore {
     package var appendByteCountMax: Int { configuration.bufferByteCount }
 
     package func append(
-        byteCount: Int, _ fill: (inout MutableSpan<UInt8>) throws(CoreError) -> Void
+        byteCount: Int, for purpose: AppendPurpose,
+        _ fill: (inout MutableSpan<UInt8>) throws(CoreError) -> Void
     ) throws(SegmentError) -> RecordLocation {
         guard byteCount <= appendByteCountMax else {
             throw SegmentError(
@@ -78,7 +79,7 @@ package final class LocalSegmentStore: SegmentStore {
                 .invalidArgument, "an append of \(byteCount) bytes is too short or no multiple of 8"
             )
         }
-        let reservation = try reserve(byteCount)
+        let reservation = try reserve(byteCount, purpose)
         let filled = Self.fill(reservation, fill)
         let recordCount: UInt64
         switch filled {

@@ -17,6 +17,7 @@ package protocol SegmentStore: Sendable {
     ///
     /// - Parameters:
     ///   - byteCount: A multiple of 8, from 16 to ``appendByteCountMax``.
+    ///   - purpose: What the room is for, which decides how much of the disk it may take.
     ///   - fill: Overwrites every byte of its span with one or more whole records; what the span
     ///     holds before is unspecified.
     /// - Throws: ``SegmentError`` with code
@@ -27,7 +28,8 @@ package protocol SegmentStore: Sendable {
     ///   a write failed: then every later append throws the same),
     ///   `io` (reopen the store), `closed`.
     func append(
-        byteCount: Int, _ fill: (inout MutableSpan<UInt8>) throws(CoreError) -> Void
+        byteCount: Int, for purpose: AppendPurpose,
+        _ fill: (inout MutableSpan<UInt8>) throws(CoreError) -> Void
     ) throws(SegmentError) -> RecordLocation
 
     /// Makes everything durable that was appended before the call.
@@ -91,7 +93,22 @@ package protocol SegmentStore: Sendable {
     func close() throws(SegmentError)
 }
 
+/// What an append is for.
+package enum AppendPurpose: Hashable, Sendable {
+    /// New bytes.
+    case storing
+    /// Bytes that are moved so that a segment can go: may use most of what is reserved.
+    case reclaiming
+}
+
 extension SegmentStore {
+    /// Appends new bytes; see ``append(byteCount:for:_:)``.
+    package func append(
+        byteCount: Int, _ fill: (inout MutableSpan<UInt8>) throws(CoreError) -> Void
+    ) throws(SegmentError) -> RecordLocation {
+        try append(byteCount: byteCount, for: .storing, fill)
+    }
+
     /// Walks through a segment without looking at the bytes of its records.
     package func scan(
         _ segment: SegmentNumber,

@@ -29,10 +29,12 @@ public protocol AdminAccess: Sendable {
     /// - Throws: `bucketUnknown`.
     func bucket(_ name: String) async throws(AdminError) -> BucketInfo
 
-    /// Deletes an empty bucket. Durable on return.
+    /// Deletes a bucket. Durable on return.
     ///
+    /// - Parameter withContents: whether everything in it goes with it; what that frees is freed
+    ///   by the next sweep.
     /// - Throws: `bucketUnknown`, `bucketNotEmpty`.
-    func deleteBucket(_ name: String) async throws(AdminError)
+    func deleteBucket(_ name: String, withContents: Bool) async throws(AdminError)
 
     /// Lists the blobs of a bucket in an order that is stable but means nothing.
     ///
@@ -105,6 +107,11 @@ public protocol AdminAccess: Sendable {
 
     /// Figures about the whole store.
     func statistics() async throws(AdminError) -> StatisticsInfo
+
+    /// Frees what nothing needs and gives dead bytes back to the disk, while the store is in use.
+    ///
+    /// - Parameter isPreview: only tells what a sweep would free.
+    func sweep(isPreview: Bool) async throws(AdminError) -> SweepInfo
 
     /// Verifies the store while it is in use.
     ///

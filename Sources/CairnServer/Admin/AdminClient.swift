@@ -69,9 +69,10 @@ public final class AdminClient: AdminAccess {
         try await ask(.GET, .bucket, ["bucket": name])
     }
 
-    /// Deletes an empty bucket.
-    public func deleteBucket(_ name: String) async throws(AdminError) {
-        _ = try await answer(.DELETE, .bucket, ["bucket": name])
+    /// Deletes a bucket.
+    public func deleteBucket(_ name: String, withContents: Bool) async throws(AdminError) {
+        _ = try await answer(
+            .DELETE, .bucket, ["bucket": name, "contents": withContents ? "delete" : nil])
     }
 
     // MARK: Blobs
@@ -160,6 +161,11 @@ public final class AdminClient: AdminAccess {
     /// Figures about the whole store.
     public func statistics() async throws(AdminError) -> StatisticsInfo {
         try await ask(.GET, .statistics)
+    }
+
+    /// Frees what nothing needs, or tells what that would be.
+    public func sweep(isPreview: Bool) async throws(AdminError) -> SweepInfo {
+        try await ask(.POST, .sweep, ["preview": isPreview ? "true" : nil])
     }
 
     /// Verifies the store while it is in use.

@@ -47,7 +47,8 @@ struct AdminResponder: HTTPResponder {
         case (.get, .bucket): return Self.json(try await access.bucket(query.bucket()))
         case (.post, .bucket): return Self.json(try await access.createBucket(query.bucket()))
         case (.delete, .bucket):
-            try await access.deleteBucket(query.bucket())
+            try await access.deleteBucket(
+                query.bucket(), withContents: query["contents"] == "delete")
             return Response(status: .noContent)
         case (.get, .blobs):
             return Self.json(
@@ -71,6 +72,8 @@ struct AdminResponder: HTTPResponder {
         case (.delete, .upload):
             try await cancelUpload(query.text("upload"), in: query.bucket())
             return Response(status: .noContent)
+        case (.post, .sweep):
+            return Self.json(try await access.sweep(isPreview: query["preview"] == "true"))
         case (.post, .verify): return verify(query["depth"] == "full" ? .full : .structure)
         default: throw AdminError(.protocolViolation, "The server does not know this call.")
         }

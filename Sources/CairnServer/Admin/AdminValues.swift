@@ -123,6 +123,41 @@ public struct StatisticsInfo: Codable, Hashable, Sendable {
     }
 }
 
+/// What a sweep and the compaction behind it did, or what a sweep would free.
+public struct SweepInfo: Codable, Hashable, Sendable {
+    /// Chunks that nothing needs any more.
+    public var chunkCount: UInt64
+    /// The bytes of their records.
+    public var byteCount: UInt64
+    /// Deleted buckets that are gone for good.
+    public var bucketCount: UInt64
+    /// Trees that were left alone because somebody reads them.
+    public var leasedCount: UInt64
+    /// What stays because it is damaged; a verification names it.
+    public var damagedCount: UInt64
+    /// Segment files that were removed.
+    public var segmentCount: UInt64
+    /// Their bytes: what the disk got back.
+    public var freedByteCount: UInt64
+    /// Bytes that were written again elsewhere so that segments could go.
+    public var movedByteCount: UInt64
+
+    /// Makes figures from their parts.
+    public init(
+        chunkCount: UInt64, byteCount: UInt64, bucketCount: UInt64, leasedCount: UInt64,
+        damagedCount: UInt64, segmentCount: UInt64, freedByteCount: UInt64, movedByteCount: UInt64
+    ) {
+        self.chunkCount = chunkCount
+        self.byteCount = byteCount
+        self.bucketCount = bucketCount
+        self.leasedCount = leasedCount
+        self.damagedCount = damagedCount
+        self.segmentCount = segmentCount
+        self.freedByteCount = freedByteCount
+        self.movedByteCount = movedByteCount
+    }
+}
+
 /// How much a verification reads.
 public enum VerifyDepthInfo: String, Codable, Hashable, Sendable, CaseIterable {
     /// References, counts and locations; no stored byte is read.

@@ -5,7 +5,8 @@ internal import FoundationEssentials
 //
 //   GET    /v1/information                          -> ServerInfo
 //   GET    /v1/buckets?after&limit                  -> [BucketInfo]
-//   GET    /v1/bucket?bucket                        -> BucketInfo   (POST creates, DELETE deletes)
+//   GET    /v1/bucket?bucket                        -> BucketInfo   (POST creates, DELETE deletes,
+//                                                     also what is in it with contents=delete)
 //   GET    /v1/blobs?bucket&after&limit             -> BlobListing
 //   GET    /v1/blob?bucket&digest                   -> BlobInfo       (DELETE deletes)
 //   POST   /v1/mount?bucket&digest&from             -> BlobInfo
@@ -14,12 +15,13 @@ internal import FoundationEssentials
 //   GET    /v1/uploads?bucket&after&limit           -> [UploadInfo]
 //   DELETE /v1/upload?bucket&upload
 //   GET    /v1/statistics                           -> StatisticsInfo
+//   POST   /v1/sweep?preview                        -> SweepInfo
 //   POST   /v1/verify?depth                         -> VerifyLine, one per line
 //
 // An error is an AdminFault with status 400 (of the request) or 500 (of the store).
 enum AdminPath: String, CaseIterable {
     case information, buckets, bucket, blobs, blob, mount, bytes, uploads, upload, statistics
-    case verify
+    case verify, sweep
 
     /// The prefix names the version of the whole interface.
     static let prefix = "/v1/"

@@ -76,10 +76,11 @@ public struct LocalAccess: AdminAccess {
         }
     }
 
-    /// Deletes an empty bucket.
-    public func deleteBucket(_ name: String) async throws(AdminError) {
+    /// Deletes a bucket.
+    public func deleteBucket(_ name: String, withContents: Bool) async throws(AdminError) {
         do throws(StoreError) {
-            try await store.defaultAccount.deleteBucket(name)
+            try await store.defaultAccount.deleteBucket(
+                name, contents: withContents ? .delete : .mustBeEmpty)
         } catch {
             throw AdminError(error)
         }
@@ -195,6 +196,17 @@ public struct LocalAccess: AdminAccess {
         }
     }
 
+    /// Frees what nothing needs, or tells what that would be.
+    public func sweep(isPreview: Bool) async throws(AdminError) -> SweepInfo {
+        do throws(StoreError) {
+            if isPreview { return SweepInfo(try await store.sweepPreview(), CompactionReport()) }
+            let swept = try await store.sweep()
+            return SweepInfo(swept, try await store.compact())
+        } catch {
+            throw AdminError(error)
+        }
+    }
+
     /// Verifies the store while it is in use.
     public func verify(
         _ depth: VerifyDepthInfo, progress: @escaping @Sendable (VerifyProgressInfo) -> Void
@@ -302,6 +314,16 @@ extension BlobInfo {
         self.init(
             digest: blob.digest.description, byteCount: blob.byteCount,
             createdAt: blob.createdAt.description)
+    }
+}
+
+extension SweepInfo {
+    init(_ sweep: SweepReport, _ compaction: CompactionReport) {
+        self.init(
+            chunkCount: sweep.chunkCount, byteCount: sweep.byteCount,
+            bucketCount: sweep.bucketCount, leasedCount: sweep.leasedCount,
+            damagedCount: sweep.damagedCount, segmentCount: compaction.segmentCount,
+            freedByteCount: compaction.freedByteCount, movedByteCount: compaction.movedByteCount)
     }
 }
 

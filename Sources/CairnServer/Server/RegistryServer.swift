@@ -42,7 +42,7 @@ public struct RegistryServer: Sendable {
             Self.removeSocket(path)
             services.append(adminService(path, uploads, readiness))
         }
-        services.append(UploadReaper(store: store, interval: configuration.reapInterval))
+        services.append(Maintenance(store: store, configuration: configuration, logger: logger))
         services.append(registryService(uploads, readiness))
         var groupConfiguration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
@@ -88,22 +88,6 @@ public struct RegistryServer: Sendable {
                 maxHeaderFieldSize: ProtocolGuard.fieldByteCountMax,
                 maxHeaderListSize: ProtocolGuard.headerByteCountMax,
                 maxHeaderFieldCount: ProtocolGuard.headerCountMax))
-    }
-
-    /// Ends upload sessions that nobody goes on with, also when nobody begins another.
-    private struct UploadReaper: Service {
-        let store: Store
-        let interval: Duration
-
-        func run() async throws {
-            await cancelWhenGracefulShutdown {
-                while !Task.isCancelled {
-                    // What cannot be reaped now may be next time; `cairn verify` reports damage.
-                    do { try await store.reapExpiredUploads() } catch {}
-                    do { try await Task.sleep(for: interval) } catch { return }
-                }
-            }
-        }
     }
 
     private func adminService(

@@ -21,8 +21,11 @@ public struct ServerConfiguration: Hashable, Sendable {
     public var connectionCountMax = 512
     /// The time within which a client that sends a body must bring 1 KiB of it, or the end.
     public var bodyWindow = Duration.seconds(30)
-    /// How often upload sessions are looked for whose time is over.
-    public var reapInterval = Duration.seconds(300)
+    /// How often the store is swept and compacted: deleted blobs and expired upload sessions give
+    /// their room back within a few of these.
+    public var maintenanceInterval = Duration.seconds(60)
+    /// Bytes per second that compaction reads and writes at most, so that clients have the disk.
+    public var compactionByteRateMax: UInt64 = 64 << 20
     /// The time that requests under way have to end when the server is told to stop.
     public var shutdownGrace = Duration.seconds(30)
 

@@ -75,15 +75,22 @@ struct BucketCommand: AsyncParsableCommand {
     /// Removes a bucket.
     struct Remove: StoreCommand {
         static let configuration = CommandConfiguration(
-            commandName: "rm", abstract: "Remove an empty bucket.")
+            commandName: "rm", abstract: "Remove a bucket.",
+            discussion: """
+                Without --force only an empty one. A bucket of any size is gone at once; what only \
+                it held is freed by the next sweep.
+                """)
 
         @OptionGroup var options: StoreOptions
 
         @Argument(help: "The bucket's name.")
         var name: String
 
+        @Flag(help: "Remove all that is in the bucket, too.")
+        var force = false
+
         func perform() async throws {
-            try await withAccess { try await $0.deleteBucket(name) }
+            try await withAccess { try await $0.deleteBucket(name, withContents: force) }
             if options.json { try Output.json(Document.Removed(bucket: name)) }
         }
     }

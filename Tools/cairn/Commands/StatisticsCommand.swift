@@ -16,9 +16,9 @@ struct StatisticsCommand: StoreCommand {
             ("accounts", "\(figures.accountCount)"),
             ("buckets", "\(figures.bucketCount)"),
             ("blobs", "\(figures.blobCount)"),
-            ("logical bytes", exact(figures.logicalByteCount)),
-            ("stored bytes", exact(figures.storedByteCount)),
-            ("of them index", exact(figures.indexByteCount)),
+            ("logical bytes", Quantity.exact(figures.logicalByteCount)),
+            ("stored bytes", Quantity.exact(figures.storedByteCount)),
+            ("of them index", Quantity.exact(figures.indexByteCount)),
             ("chunks", "\(figures.chunkCount)"),
             ("segments", "\(figures.segmentCount)"),
             ("open uploads", "\(figures.openUploadCount)"),
@@ -29,9 +29,5 @@ struct StatisticsCommand: StoreCommand {
             rows.append(("logical to stored", "\(ratio) : 1"))
         }
         try Output.table(rows)
-    }
-
-    private func exact(_ byteCount: UInt64) -> String {
-        byteCount < 1000 ? "\(byteCount)" : "\(byteCount) (\(Quantity.bytes(byteCount)))"
     }
 }

@@ -60,6 +60,11 @@ enum Quantity {
         return "\(oneDecimal(value)) \(units[unit])"
     }
 
+    /// The number itself and, where it helps, as people read it.
+    static func exact(_ count: UInt64) -> String {
+        count < 1000 ? "\(count)" : "\(count) (\(bytes(count)))"
+    }
+
     /// A time in seconds as `m:ss` or `h:mm:ss`.
     static func time(_ seconds: Double) -> String {
         // 100 hours: beyond that the guess is worth nothing.

@@ -1,0 +1,278 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+internal import CairnSegments
+
+/// One run of compaction over the segments of a store.
+struct Compaction {
+    /// Records that one transaction moves: a few milliseconds of the committer.
+    private static let movedCountMax = 256
+    /// Bytes that are read and appended at a time.
+    private static let movedByteCountMax = 4 << 20
+    /// Records whose rows are looked up together.
+    private static let lookUpCountMax = 1024
+
+    let engine: Engine
+    let configuration: CompactionConfiguration
+    private var report = CompactionReport()
+    private let startedAt = ContinuousClock.now
+
+    init(engine: Engine, configuration: CompactionConfiguration) {
+        self.engine = engine
+        self.configuration = configuration
+    }
+
+    mutating func run() async throws(StoreError) -> CompactionReport {
+        var outOfSpace: StoreError?
+        for segment in try await chosen() {
+            try engine.checkCancellation("the compaction")
+            do throws(StoreError) {
+                if segment.usedByteCount > 0 { try await empty(segment) }
+            } catch {
+                // One that holds less may still fit; those come first, so hardly ever.
+                guard error.code == .outOfSpace else { throw error }
+                outOfSpace = error
+                continue
+            }
+            try await remove(segment)
+        }
+        if let outOfSpace, report.segmentCount == 0 { throw outOfSpace }
+        return report
+    }
+
+    // MARK: - Choosing
+
+    /// A sealed segment and how many of its bytes are alive.
+    private struct Segment {
+        var number: SegmentNumber
+        var byteCount: UInt64
+        var usedByteCount: UInt64
+    }
+
+    // The least alive first: they give the most for the least, also when the disk is nearly full.
+    private func chosen() async throws(StoreError) -> [Segment] {
+        let all = try await sealedSegments()
+        let isSmall = { (segment: Segment) in
+            segment.byteCount < engine.segmentByteCount / 8
+        }
+        let mergesSmall = all.count(where: isSmall) > configuration.smallSegmentCountMax
+        return all.filter { segment in
+            let dead = Double(segment.byteCount - min(segment.usedByteCount, segment.byteCount))
+            return segment.usedByteCount == 0
+                || dead >= configuration.deadShareMin * Double(segment.byteCount)
+                || (mergesSmall && isSmall(segment))
+        }.sorted { $0.usedByteCount < $1.usedByteCount }
+    }
+
+    private func sealedSegments() async throws(StoreError) -> [Segment] {
+        try await engine.pool.run { [engine] (_) throws(StoreError) -> [Segment] in
+            try engine.checkOpen()
+            let summaries = try lower(
+                "listing segments",
+                segments: { () throws(SegmentError) in
+                    try engine.segments.segments().filter(\.isSealed)
+                })
+            return try lower(
+                "listing segments",
+                index: { () throws(IndexError) in
+                    let snapshot = try engine.index.snapshot()
+                    var segments: [Segment] = []
+                    for summary in summaries {
+                        let used = try snapshot.count(
+                            Tables.segmentUsage, RowKey.segment(summary.number))
+                        segments.append(
+                            Segment(
+                                number: summary.number, byteCount: summary.byteCount,
+                                usedByteCount: UInt64(max(0, used))))
+                    }
+                    return segments
+                })
+        }
+    }
+
+    // MARK: - Moving
+
+    /// A chunk as it lies in the segment; a node together with its reference list.
+    private struct Item: Sendable {
+        var id: ChunkID
+        var location: RecordLocation
+        var byteCount: Int
+    }
+
+    private mutating func empty(_ segment: Segment) async throws(StoreError) {
+        let engine = engine
+        let items = try await engine.pool.run { (_) throws(StoreError) -> [Item] in
+            try Self.items(of: segment.number, engine)
+        }
+        var rest = items[...]
+        while !rest.isEmpty {
+            let some = rest.prefix(Self.lookUpCountMax)
+            rest = rest.dropFirst(some.count)
+            var live = try await alive(Array(some))[...]
+            while !live.isEmpty {
+                let batch = Self.takeBatch(&live)
+                try await move(batch)
+                try engine.checkCancellation("the compaction")
+            }
+        }
+    }
+
+    private static func items(
+        of segment: SegmentNumber, _ engine: Engine
+    ) throws(StoreError) -> [Item] {
+        var items: [Item] = []
+        _ = try lower(
+            "reading a segment",
+            segments: { () throws(SegmentError) in
+                try engine.segments.scan(segment) { (header, location) throws(SegmentError) in
+                    switch header.type {
+                    case .chunk, .recipe:
+                        items.append(
+                            Item(
+                                id: ChunkID(header.name), location: location,
+                                byteCount: Int(location.byteCount)))
+                    case .referenceList:
+                        // Follows its node; alone it belongs to nothing.
+                        guard let node = items.last, node.id.octets == header.name,
+                            node.location.offset + UInt64(node.byteCount) == location.offset
+                        else { return }
+                        items[items.count - 1].byteCount += Int(location.byteCount)
+                    default: break
+                    }
+                }
+            })
+        return items
+    }
+
+    // Those that the chunk table still names here.
+    private func alive(_ items: [Item]) async throws(StoreError) -> [Item] {
+        let rows = try await engine.read("looking up chunks") { (index) throws(IndexError) in
+            try index.getMany(Tables.chunks, items.map(\.id.octets.bytes))
+        }
+        return try lower(
+            "looking up chunks",
+            core: { () throws(CoreError) in
+                var live: [Item] = []
+                for (item, bytes) in zip(items, rows) {
+                    guard let bytes else { continue }
+                    let row = try ChunkRow(decoding: bytes)
+                    if row.placement.location == item.location { live.append(item) }
+                }
+                return live
+            })
+    }
+
+    private static func takeBatch(_ items: inout ArraySlice<Item>) -> [Item] {
+        var batch: [Item] = []
+        var byteCount = 0
+        while let next = items.first, batch.count < movedCountMax,
+            batch.isEmpty || byteCount + next.byteCount <= movedByteCountMax
+        {
+            batch.append(next)
+            byteCount += next.byteCount
+            items.removeFirst()
+        }
+        return batch
+    }
+
+    private mutating func move(_ items: [Item]) async throws(StoreError) {
+        let engine = engine
+        let copies = try await engine.pool.run { (_) throws(StoreError) -> [RecordLocation?] in
+            var copies: [RecordLocation?] = []
+            for item in items { copies.append(try Self.copy(item, engine)) }
+            return copies
+        }
+        try await engine.transact(needsSegments: true) { (transaction) throws(StoreError) in
+            let rows = try transaction.chunks(items.map(\.id))
+            for (index, item) in items.enumerated() {
+                guard let row = rows[index], let copy = copies[index],
+                    row.placement.location == item.location
+                else { continue }
+                try transaction.move(item.id, row, to: copy)
+            }
+        }
+        let byteCount = items.reduce(0) { $0 + UInt64($1.byteCount) }
+        report.movedByteCount += byteCount
+        try await keepPace()
+    }
+
+    // Nil when a record is damaged: it stays where it is, and so does its segment.
+    private static func copy(_ item: Item, _ engine: Engine) throws(StoreError) -> RecordLocation? {
+        var bytes = [UInt8](repeating: 0, count: item.byteCount)
+        let first = Int(item.location.byteCount)
+        do throws(SegmentError) {
+            var span = bytes.mutableSpan
+            try engine.segments.read(
+                segment: item.location.segment, offset: item.location.offset, into: &span)
+        } catch {
+            throw StoreError(error, while: "reading a record to be moved")
+        }
+        do throws(CoreError) {
+            try Record.verifyChecksums(bytes.span.extracting(..<first))
+            if first < bytes.count { try Record.verifyChecksums(bytes.span.extracting(first...)) }
+        } catch {
+            return nil
+        }
+        let record = bytes
+        let base = try lower(
+            "moving a record",
+            segments: { () throws(SegmentError) in
+                try engine.segments.append(byteCount: record.count, for: .reclaiming) {
+                    (out) throws(CoreError) in
+                    out.copy(record.span)
+                }
+            })
+        return RecordLocation(
+            segment: base.segment, offset: base.offset, byteCount: item.location.byteCount)
+    }
+
+    // Sleeps until the bytes moved so far are within the rate.
+    private func keepPace() async throws(StoreError) {
+        guard let rate = configuration.byteRateMax, rate > 0 else { return }
+        let due = Duration.seconds(Double(2 * report.movedByteCount) / Double(rate))
+        let wait = due - (ContinuousClock.now - startedAt)
+        guard wait > .zero else { return }
+        do { try await Task.sleep(for: wait) } catch {
+            throw StoreError(.cancelled, "the compaction was cancelled")
+        }
+    }
+
+    // MARK: - Removing
+
+    private mutating func remove(_ segment: Segment) async throws(StoreError) {
+        let engine = engine
+        let isRemoved = try await engine.pool.run { (_) throws(StoreError) -> Bool in
+            // No row names the segment, unless an upload that found a chunk there commits. Such
+            // uploads either have not made their find known yet, and are waited for ...
+            engine.placing.waitForEarlier()
+            // ... or are in the table of chunks in flight.
+            guard !engine.inFlight.refers(to: segment.number), engine.segmentPins.isFree else {
+                return false
+            }
+            let used = try lower(
+                "looking at a segment",
+                index: { () throws(IndexError) in
+                    try engine.index.snapshot().count(
+                        Tables.segmentUsage, RowKey.segment(segment.number))
+                })
+            guard used == 0 else { return false }
+            try lower(
+                "removing a segment",
+                segments: { () throws(SegmentError) in
+                    try engine.segments.delete(segment.number)
+                })
+            return true
+        }
+        guard isRemoved else {
+            report.heldSegmentCount += 1
+            return
+        }
+        report.segmentCount += 1
+        report.freedByteCount += segment.byteCount
+        let key = RowKey.segment(segment.number)
+        try await engine.transact { (transaction) throws(StoreError) in
+            try transaction.delete(Tables.segmentUsage, key)
+        }
+    }
+}

@@ -1,0 +1,41 @@
+// Part of Cairn, a content-addressed blob store.
+internal import Cairn
+internal import Logging
+internal import ServiceLifecycle
+
+/// Sweeps and compacts the store now and then, as long as the server runs.
+struct Maintenance: Service {
+    let store: Store
+    let configuration: ServerConfiguration
+    let logger: Logger
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                await self.work()
+                do { try await Task.sleep(for: configuration.maintenanceInterval) } catch { return }
+            }
+        }
+    }
+
+    // A failure is the operator's to see; the next round tries again.
+    private func work() async {
+        var compaction = CompactionConfiguration()
+        compaction.byteRateMax = configuration.compactionByteRateMax
+        do throws(StoreError) {
+            let swept = try await store.sweep()
+            let compacted = try await store.compact(compaction)
+            guard swept != SweepReport() || compacted != CompactionReport() else { return }
+            logger.debug(
+                "maintenance",
+                metadata: [
+                    "swept-bytes": "\(swept.byteCount)",
+                    "freed-bytes": "\(compacted.freedByteCount)",
+                    "moved-bytes": "\(compacted.movedByteCount)",
+                ])
+        } catch {
+            guard error.code != .cancelled, error.code != .closed else { return }
+            logger.error("maintenance failed", metadata: ["cause": "\(error)"])
+        }
+    }
+}
