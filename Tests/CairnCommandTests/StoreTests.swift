@@ -61,6 +61,41 @@ import Testing
         #expect(try await tool.run("verify").exitCode == 0)
     }
 
+    @Test func `damage is found, named and cured by the same bytes`() async throws {
+        let tool = try await CairnTool.withBucket()
+        let digest = try await putNoise(tool, 1_500_000)
+        #expect(try await tool.succeed("scrub").text.contains("blobs damaged         0"))
+        try damage(tool.store)
+        let found = try await tool.run("scrub")
+        #expect(found.exitCode == 5)
+        #expect(found.text.contains("damaged: app/web \(digest)"))
+        #expect(try await tool.run("get", "app/web", digest).exitCode == 5)
+        _ = try await tool.succeed("bucket", "create", "app/db")
+        _ = try await tool.succeed("put", "app/db", "-", input: noise(1_500_000))
+        let cured = try object(try await tool.succeed("scrub", "--json").text)
+        #expect(cured["unusedDamageCount"] as? Int == 1)
+        #expect(try await tool.succeed("get", "app/web", digest).output == noise(1_500_000))
+    }
+
+    @Test func `what was removed is swept and a bucket goes with its contents`() async throws {
+        let tool = try await CairnTool.withBucket()
+        let digest = try await putNoise(tool, 1_500_000)
+        let nothing = try object(try await tool.succeed("sweep", "--dry-run", "--json").text)
+        #expect(nothing["byteCount"] as? Int == 0)
+        _ = try await tool.succeed("rm", "app/web", digest)
+        let preview = try object(try await tool.succeed("sweep", "--dry-run", "--json").text)
+        #expect(try #require(preview["byteCount"] as? Int) > 1_500_000)
+        let swept = try object(try await tool.succeed("sweep", "--json").text)
+        #expect(swept["byteCount"] as? Int == preview["byteCount"] as? Int)
+        #expect(try #require(swept["freedByteCount"] as? Int) > 1_500_000)
+        _ = try await putNoise(tool, 40_000)
+        #expect(try await tool.run("bucket", "rm", "app/web").exitCode == 4)
+        _ = try await tool.succeed("bucket", "rm", "app/web", "--force")
+        #expect(try await tool.run("ls", "app/web").exitCode == 3)
+        #expect(try await tool.succeed("sweep").text.contains("chunks freed      1"))
+        #expect(try await tool.succeed("verify").text.hasPrefix("Sound: 0 blobs"))
+    }
+
     @Test func `a store with a passphrase opens with it and not without`() async throws {
         let tool = try CairnTool()
         let right = try tool.file("right", Array("correct horse\n".utf8))

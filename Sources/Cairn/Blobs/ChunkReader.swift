@@ -56,7 +56,10 @@ struct ChunkReader: Sendable {
                     offset..<offset + Int(locations[item].byteCount))
                 let slice = slices[item]
                 var target = output.part(position..<position + slice.range.count)
-                try open(record, slice, ids[item], into: &target, &context)
+                try quarantiningDamage(of: ids[item], at: locations[item]) {
+                    () throws(StoreError) in
+                    try open(record, slice, ids[item], into: &target, &context)
+                }
                 position += slice.range.count
             }
             index = end
@@ -68,10 +71,16 @@ struct ChunkReader: Sendable {
         _ entry: TreeEntry, _ context: inout WorkerContext
     ) throws(StoreError) -> RecipeNode {
         let id = domain.chunkID(entry.hash, byteCount: entry.storedByteCount)
-        let raw = try followingMoves { () throws(StoreError) in try readRun([locate([id])[0]]) }
+        let (location, raw) = try followingMoves { () throws(StoreError) in
+            let location = try locate([id])[0]
+            return (location, try readRun([location]))
+        }
         var bytes = [UInt8](repeating: 0, count: Int(entry.storedByteCount))
         var span = bytes.mutableSpan
-        try open(raw.span, .recipe, entry.hash, entry.storedByteCount, id, into: &span, &context)
+        try quarantiningDamage(of: id, at: location) { () throws(StoreError) in
+            try open(
+                raw.span, .recipe, entry.hash, entry.storedByteCount, id, into: &span, &context)
+        }
         return try lower(
             "reading a recipe",
             core: { () throws(CoreError) in
@@ -94,6 +103,18 @@ struct ChunkReader: Sendable {
                 moveCount += 1
                 guard error.isSegmentGone, moveCount <= Self.moveCountMax else { throw error }
             }
+        }
+    }
+
+    // What cannot be opened is no duplicate any more: the next upload of the same bytes cures it.
+    private func quarantiningDamage(
+        of id: ChunkID, at location: RecordLocation, _ body: () throws(StoreError) -> Void
+    ) throws(StoreError) {
+        do throws(StoreError) {
+            try body()
+        } catch {
+            if error.code == .corrupted { engine.quarantine(id, at: location) }
+            throw error
         }
     }
 

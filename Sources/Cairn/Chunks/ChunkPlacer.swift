@@ -146,8 +146,10 @@ struct ChunkPlacer: Sendable {
                     let row = try bytes.map { bytes throws(CoreError) in
                         try ChunkRow(decoding: bytes)
                     }
-                    // A chunk that nothing refers to may be swept at any time: never a duplicate.
-                    placements.append(row.flatMap { $0.referenceCount > 0 ? $0.placement : nil })
+                    // One that nothing refers to may be swept at any time, one that is damaged
+                    // takes these bytes as its cure: neither is a duplicate.
+                    let isSound = row.map { $0.referenceCount > 0 && !$0.isDamaged } ?? false
+                    placements.append(isSound ? row?.placement : nil)
                 }
                 return placements
             })

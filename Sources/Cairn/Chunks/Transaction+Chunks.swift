@@ -38,12 +38,26 @@ extension Transaction {
         return rows
     }
 
+    /// Notes that the record of a chunk does not give its bytes, unless it was replaced since.
+    ///
+    /// - Returns: whether that is news.
+    @discardableResult
+    func quarantine(_ id: ChunkID, at location: RecordLocation) throws(StoreError) -> Bool {
+        guard var row = try chunks([id])[0], row.placement.location == location, !row.isDamaged
+        else { return false }
+        row.isDamaged = true
+        try put(id, row)
+        try put(Tables.damage, id.octets.bytes, [])
+        return true
+    }
+
     /// Deletes the rows of chunks that nothing needs.
     func deleteChunks(_ chunks: [(ChunkID, ChunkRow)]) throws(StoreError) {
         var totals = ChunkTotals()
         for (id, row) in chunks {
             try delete(Tables.chunks, id.octets.bytes)
             try delete(Tables.garbage, id.octets.bytes)
+            if row.isDamaged { try delete(Tables.damage, id.octets.bytes) }
             totals.remove(row.placement)
         }
         try add(totals)
@@ -68,7 +82,9 @@ extension Transaction {
         _ totals: inout ChunkTotals
     ) throws(StoreError) {
         guard let row else { return try insert(id, newPlacement, count: delta, &totals) }
-        guard delta != 0 else { return }
+        let isCured =
+            row.isDamaged && newPlacement.map { $0.location != row.placement.location } ?? false
+        guard delta != 0 || isCured else { return }
         let (count, overflow) = Int64(clamping: row.referenceCount)
             .addingReportingOverflow(delta)
         guard !overflow, count >= 0 else {
@@ -76,10 +92,15 @@ extension Transaction {
         }
         var changed = row
         changed.referenceCount = UInt64(count)
-        // A chunk that nothing referred to was stored afresh: its old record is dead.
-        if row.referenceCount == 0, let newPlacement {
+        // A chunk that nothing referred to, or that was damaged, was stored afresh: its old record
+        // is dead.
+        if row.referenceCount == 0 || isCured, let newPlacement {
             totals.move(from: row.placement, to: newPlacement)
             changed.placement = newPlacement
+        }
+        if isCured {
+            changed.isDamaged = false
+            try delete(Tables.damage, id.octets.bytes)
         }
         try put(id, changed)
         if count == 0 { try put(Tables.garbage, id.octets.bytes, []) }

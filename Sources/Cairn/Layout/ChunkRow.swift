@@ -2,6 +2,7 @@
 //
 // chunk := segment:u32 offset:u32(in units of 8 bytes) recordByteCount:u32 kind:u8
 //          referenceCount:u64                                                        (21 bytes)
+//   kind: ChunkKind, and 0x80 for a record that is known to be damaged
 //
 // No version byte: the table is the largest of all, and its name changes if its shape does.
 
@@ -35,6 +36,12 @@ struct ChunkRow: Sendable {
     /// Zero means that nothing needs it: it is no longer a duplicate of anything, and the sweep
     /// may take it.
     var referenceCount: UInt64
+    /// Whether the record is known not to give the chunk's bytes: it is no duplicate of anything
+    /// then, and the next upload of the same bytes puts a sound one in its place.
+    var isDamaged = false
+
+    /// On disk: never change.
+    private static let damaged: UInt8 = 0x80
 
     func encoded() throws(CoreError) -> [UInt8] {
         let location = placement.location
@@ -45,7 +52,7 @@ struct ChunkRow: Sendable {
         writer.append(location.segment.rawValue)
         writer.append(offset)
         writer.append(location.byteCount)
-        writer.append(placement.kind.rawValue)
+        writer.append(placement.kind.rawValue | (isDamaged ? Self.damaged : 0))
         writer.append(referenceCount)
         return writer.bytes
     }
@@ -63,7 +70,9 @@ struct ChunkRow: Sendable {
         guard byteCount > 0, byteCount.isMultiple(of: UInt32(Self.offsetUnit)),
             Int(byteCount) <= Self.recordByteCountMax
         else { throw CoreError(.corrupted, "a chunk row has an impossible length") }
-        guard let kind = ChunkKind(rawValue: try reader.readUInt8()) else {
+        let flags = try reader.readUInt8()
+        isDamaged = flags & Self.damaged != 0
+        guard let kind = ChunkKind(rawValue: flags & ~Self.damaged) else {
             throw CoreError(.corrupted, "a chunk row has an unknown kind")
         }
         let location = RecordLocation(segment: segment, offset: offset, byteCount: byteCount)

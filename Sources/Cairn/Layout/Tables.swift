@@ -36,6 +36,8 @@ enum Tables {
     /// Chunk id → empty: chunks whose last reference went, for the sweep. One that is referred to
     /// again may still be listed.
     static let garbage = IndexTable("garbage", .ordered)
+    /// Chunk id → empty: chunks whose record is known to be damaged.
+    static let damage = IndexTable("damage", .ordered)
     /// Segment number → bytes of its records that rows of the chunk table name.
     static let segmentUsage = IndexTable("segment-usage", .small)
     /// Bucket id → the bucket's row, of a bucket whose contents are still to be deleted.
@@ -43,6 +45,6 @@ enum Tables {
 
     static let all = [
         meta, accounts, bucketNames, buckets, keys, chunks, links, smallBlobs, objects,
-        references, uploads, uploadExpiry, usage, garbage, segmentUsage, deletedBuckets,
+        references, uploads, uploadExpiry, usage, garbage, damage, segmentUsage, deletedBuckets,
     ]
 }

@@ -296,4 +296,5 @@ enum MetaKey {
     static let store = Array("store".utf8)
     static let nextKeySlot = Array("nextKeySlot".utf8)
     static let chunkCount = Array("chunkCount".utf8)
+    static let scrubbedSegment = Array("scrubbedSegment".utf8)
 }

@@ -113,6 +113,10 @@ public protocol AdminAccess: Sendable {
     /// - Parameter isPreview: only tells what a sweep would free.
     func sweep(isPreview: Bool) async throws(AdminError) -> SweepInfo
 
+    /// Reads all stored records again, while the store is in use, and names the blobs that are
+    /// known to be damaged.
+    func scrub() async throws(AdminError) -> ScrubInfo
+
     /// Verifies the store while it is in use.
     ///
     /// - Parameters:

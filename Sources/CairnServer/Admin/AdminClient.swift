@@ -163,6 +163,9 @@ public final class AdminClient: AdminAccess {
         try await ask(.GET, .statistics)
     }
 
+    /// Reads all stored records again.
+    public func scrub() async throws(AdminError) -> ScrubInfo { try await ask(.POST, .scrub) }
+
     /// Frees what nothing needs, or tells what that would be.
     public func sweep(isPreview: Bool) async throws(AdminError) -> SweepInfo {
         try await ask(.POST, .sweep, ["preview": isPreview ? "true" : nil])

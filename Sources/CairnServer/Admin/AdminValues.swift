@@ -158,6 +158,49 @@ public struct SweepInfo: Codable, Hashable, Sendable {
     }
 }
 
+/// What a scrub has read and found.
+public struct ScrubInfo: Codable, Hashable, Sendable {
+    /// Segment files that were read.
+    public var segmentCount: UInt64
+    /// The bytes of their records.
+    public var byteCount: UInt64
+    /// Chunks that turned out to be damaged just now.
+    public var damagedChunkCount: UInt64
+    /// Damaged places that no chunk needs.
+    public var unusedDamageCount: UInt64
+    /// All blobs that cannot be read whole.
+    public var damagedBlobs: [DamagedBlobInfo]
+
+    /// Makes figures from their parts.
+    public init(
+        segmentCount: UInt64, byteCount: UInt64, damagedChunkCount: UInt64,
+        unusedDamageCount: UInt64, damagedBlobs: [DamagedBlobInfo]
+    ) {
+        self.segmentCount = segmentCount
+        self.byteCount = byteCount
+        self.damagedChunkCount = damagedChunkCount
+        self.unusedDamageCount = unusedDamageCount
+        self.damagedBlobs = damagedBlobs
+    }
+}
+
+/// A blob that cannot be read whole.
+public struct DamagedBlobInfo: Codable, Hashable, Sendable {
+    /// The account of the bucket.
+    public var account: String
+    /// The bucket that has the blob.
+    public var bucket: String
+    /// The blob.
+    public var digest: String
+
+    /// Names a blob.
+    public init(account: String, bucket: String, digest: String) {
+        self.account = account
+        self.bucket = bucket
+        self.digest = digest
+    }
+}
+
 /// How much a verification reads.
 public enum VerifyDepthInfo: String, Codable, Hashable, Sendable, CaseIterable {
     /// References, counts and locations; no stored byte is read.

@@ -196,6 +196,18 @@ public struct LocalAccess: AdminAccess {
         }
     }
 
+    /// Reads all stored records again.
+    public func scrub() async throws(AdminError) -> ScrubInfo {
+        do throws(StoreError) {
+            var configuration = ScrubConfiguration()
+            configuration.startsOver = true
+            let report = try await store.scrub(configuration)
+            return ScrubInfo(report, try await store.damagedBlobs())
+        } catch {
+            throw AdminError(error)
+        }
+    }
+
     /// Frees what nothing needs, or tells what that would be.
     public func sweep(isPreview: Bool) async throws(AdminError) -> SweepInfo {
         do throws(StoreError) {
@@ -324,6 +336,19 @@ extension SweepInfo {
             bucketCount: sweep.bucketCount, leasedCount: sweep.leasedCount,
             damagedCount: sweep.damagedCount, segmentCount: compaction.segmentCount,
             freedByteCount: compaction.freedByteCount, movedByteCount: compaction.movedByteCount)
+    }
+}
+
+extension ScrubInfo {
+    init(_ report: ScrubReport, _ damaged: [DamagedBlob]) {
+        self.init(
+            segmentCount: report.segmentCount, byteCount: report.byteCount,
+            damagedChunkCount: report.damagedChunkCount,
+            unusedDamageCount: report.unusedDamageCount,
+            damagedBlobs: damaged.map { blob in
+                DamagedBlobInfo(
+                    account: blob.account, bucket: blob.bucket, digest: blob.digest.description)
+            })
     }
 }
 

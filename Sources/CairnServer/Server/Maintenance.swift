@@ -3,7 +3,7 @@ internal import Cairn
 internal import Logging
 internal import ServiceLifecycle
 
-/// Sweeps and compacts the store now and then, as long as the server runs.
+/// Sweeps, compacts and scrubs the store now and then, as long as the server runs.
 struct Maintenance: Service {
     let store: Store
     let configuration: ServerConfiguration
@@ -21,10 +21,19 @@ struct Maintenance: Service {
     // A failure is the operator's to see; the next round tries again.
     private func work() async {
         var compaction = CompactionConfiguration()
-        compaction.byteRateMax = configuration.compactionByteRateMax
+        compaction.byteRateMax = configuration.maintenanceByteRateMax
+        var scrub = ScrubConfiguration()
+        scrub.byteRateMax = configuration.maintenanceByteRateMax
+        scrub.byteCountMax = configuration.scrubByteCount
         do throws(StoreError) {
             let swept = try await store.sweep()
             let compacted = try await store.compact(compaction)
+            let scrubbed = try await store.scrub(scrub)
+            if scrubbed.damagedChunkCount > 0 {
+                logger.error(
+                    "stored chunks are damaged: see `cairn scrub`",
+                    metadata: ["chunks": "\(scrubbed.damagedChunkCount)"])
+            }
             guard swept != SweepReport() || compacted != CompactionReport() else { return }
             logger.debug(
                 "maintenance",

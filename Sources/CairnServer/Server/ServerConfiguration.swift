@@ -21,11 +21,14 @@ public struct ServerConfiguration: Hashable, Sendable {
     public var connectionCountMax = 512
     /// The time within which a client that sends a body must bring 1 KiB of it, or the end.
     public var bodyWindow = Duration.seconds(30)
-    /// How often the store is swept and compacted: deleted blobs and expired upload sessions give
+    /// How often the store is swept, compacted and scrubbed: deleted blobs and expired upload sessions give
     /// their room back within a few of these.
     public var maintenanceInterval = Duration.seconds(60)
-    /// Bytes per second that compaction reads and writes at most, so that clients have the disk.
-    public var compactionByteRateMax: UInt64 = 64 << 20
+    /// Bytes of stored records that are read again and checked in each of these intervals: at
+    /// 256 MiB a minute, a terabyte takes less than three days.
+    public var scrubByteCount: UInt64 = 256 << 20
+    /// Bytes per second that each of them reads and writes at most, so that clients have the disk.
+    public var maintenanceByteRateMax: UInt64 = 64 << 20
     /// The time that requests under way have to end when the server is told to stop.
     public var shutdownGrace = Duration.seconds(30)
 

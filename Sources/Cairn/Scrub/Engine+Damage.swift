@@ -1,0 +1,75 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+internal import CairnSegments
+
+extension Engine {
+    /// Notes damage that a reader met; the reader does not wait for it.
+    ///
+    /// Should the note get lost, the next reader or the scrub makes it again.
+    func quarantine(_ id: ChunkID, at location: RecordLocation) {
+        committer.submit(
+            CommitRequest(needsSegments: false) { (base) throws(StoreError) in
+                try Transaction(base).quarantine(id, at: location)
+            } completion: { _ in
+            })
+    }
+
+    /// The chunks that are known to be damaged.
+    func damagedChunks() async throws(StoreError) -> Set<ChunkID> {
+        var damaged: Set<ChunkID> = []
+        var after: [UInt8]?
+        while true {
+            let rows = try await read("listing damage") { [after] (index) throws(IndexError) in
+                try index.scan(Tables.damage, prefix: [], after: after, limit: 1024)
+            }
+            for row in rows { damaged.insert(try RowKey.chunkID(of: row.key)) }
+            guard let last = rows.last else { return damaged }
+            after = last.key
+        }
+    }
+
+    /// Adds to `chunks` every node above one of them, whatever its level.
+    ///
+    /// Reads all reference lists, once for each level that adds something: only damage costs that.
+    func addAncestors(to chunks: inout Set<ChunkID>) async throws(StoreError) {
+        while true {
+            let before = chunks
+            var after: [UInt8]?
+            while true {
+                let (found, last) = try await ancestors(of: before, after: after)
+                chunks.formUnion(found)
+                guard let last else { break }
+                after = last
+                try checkCancellation("looking for damaged blobs")
+            }
+            if chunks.count == before.count { return }
+        }
+    }
+
+    private func ancestors(
+        of chunks: Set<ChunkID>, after: [UInt8]?
+    ) async throws(StoreError) -> ([ChunkID], last: [UInt8]?) {
+        try await pool.run { [self] (context) throws(StoreError) -> ([ChunkID], last: [UInt8]?) in
+            let rows = try lower(
+                "looking for damaged blobs",
+                index: { () throws(IndexError) in
+                    try index.scan(Tables.chunks, prefix: [], after: after, limit: 1024)
+                })
+            var found: [ChunkID] = []
+            for row in rows {
+                let id = try RowKey.chunkID(of: row.key)
+                guard !chunks.contains(id), let chunk = try? ChunkRow(decoding: row.value),
+                    chunk.placement.kind == .node
+                else { continue }
+                // One whose list cannot be read is damaged itself, or moved while we look.
+                guard let node = try? references(of: id, at: chunk.placement, &context) else {
+                    continue
+                }
+                if node.children.contains(where: chunks.contains) { found.append(id) }
+            }
+            return (found, rows.last?.key)
+        }
+    }
+}
