@@ -15,9 +15,8 @@ import Testing
     private static func makeStore(
         _ count: UInt64, checkpoints: UInt64 = 1 << 20
     ) async throws -> (SimulatedStore, Store, Bucket, [Digest]) {
-        var simulated = SimulatedStore()
+        var simulated = SimulatedStore(segmentByteCount: 8 << 20)
         simulated.configuration.checkpointByteCount = checkpoints
-        simulated.segmentByteCount = 8 << 20
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("compacted")
         var digests: [Digest] = []
@@ -135,8 +134,7 @@ import Testing
     func `pushes, reads, deletes, sweeps and compactions at the same time lose nothing`(
         seed: UInt64
     ) async throws {
-        var simulated = SimulatedStore()
-        simulated.segmentByteCount = 8 << 20
+        let simulated = SimulatedStore(segmentByteCount: 8 << 20)
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("churn")
         let base = TestData.compressible(2_400_000, seed: seed)

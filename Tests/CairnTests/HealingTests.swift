@@ -102,8 +102,7 @@ import Testing
     }
 
     @Test func `a scrub goes on where it ended, over restarts`() async throws {
-        var simulated = SimulatedStore()
-        simulated.segmentByteCount = 8 << 20
+        let simulated = SimulatedStore(segmentByteCount: 8 << 20)
         var store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("scrubbed")
         for seed in 0..<9 as Range<UInt64> {

@@ -15,9 +15,10 @@ struct SimulatedStore {
     private var slot = IndexSlot(InMemoryIndex(tables: []))
     var clock = ManualClock()
     var configuration = StoreConfiguration()
-    var segmentByteCount: UInt64 = 16 << 20
+    let segmentByteCount: UInt64
 
-    init() {
+    init(segmentByteCount: UInt64 = 16 << 20) {
+        self.segmentByteCount = segmentByteCount
         configuration.workerCount = 2
         configuration.checkpointByteCount = 1 << 20
     }
@@ -36,11 +37,15 @@ struct SimulatedStore {
 
     /// What is left after a power cut now: at least everything that was acknowledged.
     func afterPowerCut(seed: UInt64) -> SimulatedStore {
-        var copy = self
-        // The index first: its synced rows never refer to segments that were synced later.
-        copy.slot = IndexSlot(slot.current.crash(seed: seed))
-        copy.disk = disk.crash(seed: seed)
-        return copy
+        while true {
+            let removedCount = disk.count(of: .remove)
+            var copy = self
+            // The index first: its synced rows never refer to segments that were synced later.
+            copy.slot = IndexSlot(slot.current.crash(seed: seed))
+            copy.disk = disk.crash(seed: seed)
+            // Nor to one that was removed in between, unless that happened just now.
+            if disk.count(of: .remove) == removedCount { return copy }
+        }
     }
 }
 
