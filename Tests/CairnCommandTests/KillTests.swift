@@ -7,7 +7,7 @@ import Testing
     private static let roundCount = isLong ? 200 : 12
     private static let clientCount = 3
 
-    @Test(.timeLimit(.minutes(isLong ? 60 : 5)))
+    @Test(.timeLimit(.minutes(isLong ? 60 : 15)))
     func `keeps every blob that it acknowledged`() async throws {
         let tool = try await CairnTool.withBucket()
         // Acknowledged, and its removal was never begun.

@@ -8,7 +8,7 @@ import Synchronization
 import Testing
 
 /// Each test runs against a store opened here and against the same store in a server.
-@Suite(.timeLimit(.minutes(2))) struct AdminTests {
+@Suite(.timeLimit(.minutes(15))) struct AdminTests {
     enum Way: CaseIterable { case here, served }
 
     @Test(arguments: Way.allCases)

@@ -5,7 +5,7 @@ import CairnServer
 import CairnTestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct BlobRouteTests {
+@Suite(.timeLimit(.minutes(15))) struct BlobRouteTests {
     @Test func `the version check answers with the version`() async throws {
         try await ServerKit.run { kit in
             let reply = try await kit.send(.GET, "/v2/")

@@ -4,7 +4,7 @@ import CairnCore
 import CairnServer
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct ListRouteTests {
+@Suite(.timeLimit(.minutes(15))) struct ListRouteTests {
     @Test func `tags are listed in order, page by page`() async throws {
         try await ServerKit.run { kit in
             let bytes = try await kit.pushImage("b")

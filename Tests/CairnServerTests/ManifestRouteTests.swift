@@ -7,7 +7,7 @@ import CairnTestSupport
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct ManifestRouteTests {
+@Suite(.timeLimit(.minutes(15))) struct ManifestRouteTests {
     @Test func `a manifest comes back byte for byte, by tag and by digest`() async throws {
         try await ServerKit.run { kit in
             let parts = try await kit.pushParts()

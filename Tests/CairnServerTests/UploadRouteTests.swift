@@ -6,7 +6,7 @@ import CairnTestSupport
 import NIOCore
 import Testing
 
-@Suite(.timeLimit(.minutes(3))) struct UploadRouteTests {
+@Suite(.timeLimit(.minutes(15))) struct UploadRouteTests {
     @Test func `a blob arrives in chunks`() async throws {
         try await ServerKit.run { kit in
             let bytes = Array("hello, registry".utf8)

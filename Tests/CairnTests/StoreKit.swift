@@ -6,8 +6,12 @@ import CairnIndex
 import CairnSegments
 import CairnTestSupport
 import CairnTesting
+import Foundation
 import Synchronization
 import Testing
+
+/// Whether tests that take long are wanted.
+let isLong = ProcessInfo.processInfo.environment["CAIRN_LONG_TESTS"] == "1"
 
 /// A store on a simulated disk and an index in memory.
 struct SimulatedStore {
@@ -77,13 +81,17 @@ extension Bucket {
     }
 }
 
-/// The code of the error that `body` throws; nil when it throws none.
+/// The code of the error that `body` throws; nil when it throws none. Any other kind of error is
+/// a fault of the store.
 func code(of body: () async throws -> Void) async -> StoreError.Code? {
     do {
         try await body()
         return nil
+    } catch let error as StoreError {
+        return error.code
     } catch {
-        return (error as? StoreError)?.code
+        Issue.record(error)
+        return nil
     }
 }
 

@@ -3,7 +3,6 @@
 import CairnCore
 import CairnTestSupport
 import CairnTesting
-import Foundation
 import Synchronization
 import Testing
 
@@ -17,10 +16,9 @@ import Testing
 /// everybody works. In the copy every acknowledged blob must be there with its bytes, every
 /// deleted one must be gone, and all invariants must hold. The seed is the argument of the test.
 @Suite struct StoreModelTests {
-    private static let isLong = ProcessInfo.processInfo.environment["CAIRN_LONG_TESTS"] == "1"
     private static let cutCount = isLong ? 40 : 4
 
-    @Test(.timeLimit(.minutes(isLong ? 120 : 10)), arguments: 1...(isLong ? 50 : 4))
+    @Test(.timeLimit(.minutes(isLong ? 120 : 15)), arguments: 1...(isLong ? 50 : 4))
     func `no power cut loses or resurrects anything`(seed: UInt64) async throws {
         let simulated = SimulatedStore(segmentByteCount: 8 << 20)
         let store = try await simulated.open(seed: seed)

@@ -21,8 +21,8 @@ public struct ServerConfiguration: Hashable, Sendable {
     public var connectionCountMax = 512
     /// The time within which a client that sends a body must bring 1 KiB of it, or the end.
     public var bodyWindow = Duration.seconds(30)
-    /// How often the store is swept, compacted and scrubbed: deleted blobs and expired upload sessions give
-    /// their room back within a few of these.
+    /// How often the store is swept, compacted and scrubbed: deleted blobs and expired upload
+    /// sessions give their room back within a few of these.
     public var maintenanceInterval = Duration.seconds(60)
     /// Bytes of stored records that are read again and checked in each of these intervals: at
     /// 256 MiB a minute, a terabyte takes less than three days.
