@@ -77,6 +77,22 @@ import Testing
         #expect(try await tool.succeed("get", "app/web", digest).output == noise(1_500_000))
     }
 
+    @Test func `why says who keeps a blob and what that costs`() async throws {
+        let tool = try await CairnTool.withBucket()
+        let digest = try await putNoise(tool, 1_500_000)
+        let alone = try object(try await tool.succeed("why", digest, "--json").text)
+        let bytes = try #require(alone["freedByteCount"] as? Int)
+        #expect(bytes > 1_500_000)
+        _ = try await tool.succeed("bucket", "create", "app/db")
+        _ = try await tool.succeed("mount", "app/db", digest, "--from", "app/web")
+        let lines = try await tool.succeed("why", digest).lines
+        #expect(lines.count == 3)
+        #expect(lines[0] == "app/db: stored there; alone it would free 0 B")
+        #expect(lines[1] == "app/web: stored there; alone it would free 0 B")
+        #expect(lines[2].hasPrefix("together they would free \(bytes) "))
+        #expect(try await tool.run("why", absentDigest).exitCode == 3)
+    }
+
     @Test func `what was removed is swept and a bucket goes with its contents`() async throws {
         let tool = try await CairnTool.withBucket()
         let digest = try await putNoise(tool, 1_500_000)

@@ -150,13 +150,14 @@ import Testing
     }
 
     @Test func `a client that reads slowly gets every byte`() async throws {
-        try await ServerKit.run { kit in
+        // Slower still on a machine that has a hundred other tests to do.
+        try await ServerKit.run({ $0.bodyWindow = .seconds(900) }) { kit in
             let bytes = (0..<(6 << 20)).map { UInt8(truncatingIfNeeded: $0 ^ ($0 >> 9)) }
             let digest = try await kit.push(bytes)
             let reply = try await SlowReader.get(
                 port: kit.port, "/v2/library/test/blobs/\(digest)")
             #expect(reply.status == 200)
-            #expect(reply.body == bytes)
+            #expect(Digest.sha256(of: reply.body.span) == digest)
         }
     }
 }

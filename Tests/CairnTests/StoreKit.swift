@@ -68,11 +68,24 @@ private final class IndexSlot: Sendable {
     }
 }
 
+/// What a blob turned out to hold.
+///
+/// Not an array: of two long arrays that differ an expectation would compute all differences.
+struct Contents: Sendable, CustomStringConvertible {
+    var array: [UInt8] = []
+
+    var count: Int { array.count }
+    var digest: Digest { Digest.sha256(of: array.span) }
+    var description: String { "\(count) bytes" }
+
+    static func == (contents: Contents, bytes: [UInt8]) -> Bool { contents.array == bytes }
+}
+
 extension Bucket {
-    func contents(_ digest: Digest) async throws -> [UInt8] {
-        var bytes: [UInt8] = []
-        for try await buffer in try await openBlob(digest).bytes() { bytes += buffer }
-        return bytes
+    func contents(_ digest: Digest) async throws -> Contents {
+        var contents = Contents()
+        for try await buffer in try await openBlob(digest).bytes() { contents.array += buffer }
+        return contents
     }
 
     @discardableResult

@@ -18,7 +18,8 @@ struct CairnCommand: AsyncParsableCommand {
         subcommands: [
             InitCommand.self, BucketCommand.self, PutCommand.self, GetCommand.self,
             StatCommand.self, ListCommand.self, RemoveCommand.self, MountCommand.self,
-            UploadCommand.self, SweepCommand.self, ScrubCommand.self, VerifyCommand.self,
+            UploadCommand.self, WhyCommand.self, SweepCommand.self, ScrubCommand.self,
+            VerifyCommand.self,
             StatisticsCommand.self,
             ServeCommand.self,
         ])

@@ -169,8 +169,7 @@ extension Engine {
         let snapshot = try await read("looking for garbage") { (index) throws(IndexError) in
             try index.snapshot()
         }
-        var report = SweepReport()
-        var remaining: [ChunkID: UInt64] = [:]
+        var walk = GarbageWalk(engine: self, snapshot: snapshot)
         var after: [UInt8]?
         while true {
             let entries = try await read("looking for garbage") {
@@ -178,66 +177,10 @@ extension Engine {
                 try snapshot.scan(
                     Tables.garbage, prefix: [], after: after, limit: Self.candidateCountMax)
             }
-            for entry in entries {
-                try await preview(RowKey.chunkID(of: entry.key), snapshot, &remaining, &report)
-            }
-            guard let last = entries.last else { return report }
+            for entry in entries { try await walk.free(RowKey.chunkID(of: entry.key)) }
+            guard let last = entries.last else { return walk.report }
             after = last.key
             try checkCancellation("the preview of a sweep")
         }
-    }
-
-    private func preview(
-        _ root: ChunkID, _ snapshot: any IndexSnapshot, _ remaining: inout [ChunkID: UInt64],
-        _ report: inout SweepReport
-    ) async throws(StoreError) {
-        guard let row = try await chunk(root, snapshot), row.referenceCount == 0,
-            remaining[root] == nil
-        else { return }
-        guard !leases.isLeased(root) else {
-            report.leasedCount += 1
-            return
-        }
-        remaining[root] = 0
-        var pending = [(root, row)]
-        while let (id, row) = pending.popLast() {
-            guard let references = try await readable(id, row.placement) else {
-                report.damagedCount += 1
-                continue
-            }
-            report.chunkCount += 1
-            report.byteCount += references.byteCount
-            for child in references.children {
-                guard let row = try await chunk(child, snapshot) else { continue }
-                let left = (remaining[child] ?? row.referenceCount).subtractingReportingOverflow(1)
-                remaining[child] = left.overflow ? 0 : left.partialValue
-                if left.partialValue == 0 { pending.append((child, row)) }
-            }
-        }
-    }
-
-    // Nil: the records are damaged, and the sweep leaves them alone.
-    private func readable(
-        _ id: ChunkID, _ placement: Placement
-    ) async throws(StoreError) -> NodeReferences? {
-        do throws(StoreError) {
-            return try await references(of: id, at: placement)
-        } catch {
-            guard error.code == .corrupted else { throw error }
-            return nil
-        }
-    }
-
-    private func chunk(
-        _ id: ChunkID, _ snapshot: any IndexSnapshot
-    ) async throws(StoreError) -> ChunkRow? {
-        let bytes = try await read("reading a chunk row") { (_) throws(IndexError) in
-            try snapshot.get(Tables.chunks, id.octets.bytes)
-        }
-        return try lower(
-            "reading a chunk row",
-            core: { () throws(CoreError) in
-                try bytes.map { bytes throws(CoreError) in try ChunkRow(decoding: bytes) }
-            })
     }
 }

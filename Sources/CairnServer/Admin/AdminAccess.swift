@@ -113,6 +113,9 @@ public protocol AdminAccess: Sendable {
     /// - Parameter isPreview: only tells what a sweep would free.
     func sweep(isPreview: Bool) async throws(AdminError) -> SweepInfo
 
+    /// What keeps a blob alive, in all buckets.
+    func keepers(of digest: Digest) async throws(AdminError) -> KeepersInfo
+
     /// Reads all stored records again, while the store is in use, and names the blobs that are
     /// known to be damaged.
     func scrub() async throws(AdminError) -> ScrubInfo

@@ -163,6 +163,11 @@ public final class AdminClient: AdminAccess {
         try await ask(.GET, .statistics)
     }
 
+    /// What keeps a blob alive.
+    public func keepers(of digest: Digest) async throws(AdminError) -> KeepersInfo {
+        try await ask(.GET, .keepers, ["digest": digest.description])
+    }
+
     /// Reads all stored records again.
     public func scrub() async throws(AdminError) -> ScrubInfo { try await ask(.POST, .scrub) }
 

@@ -72,6 +72,7 @@ struct AdminResponder: HTTPResponder {
         case (.delete, .upload):
             try await cancelUpload(query.text("upload"), in: query.bucket())
             return Response(status: .noContent)
+        case (.get, .keepers): return Self.json(try await access.keepers(of: query.digest()))
         case (.post, .scrub): return Self.json(try await access.scrub())
         case (.post, .sweep):
             return Self.json(try await access.sweep(isPreview: query["preview"] == "true"))

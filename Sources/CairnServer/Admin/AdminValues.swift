@@ -158,6 +158,55 @@ public struct SweepInfo: Codable, Hashable, Sendable {
     }
 }
 
+/// What keeps a blob alive.
+public struct KeepersInfo: Codable, Hashable, Sendable {
+    /// The blob.
+    public var digest: String
+    /// The buckets that have it.
+    public var keepers: [KeeperInfo]
+    /// Whether somebody reads it just now.
+    public var isBeingRead: Bool
+    /// The bytes that a sweep would free if all of them gave it up.
+    public var freedByteCount: UInt64
+
+    /// Makes an answer from its parts.
+    public init(digest: String, keepers: [KeeperInfo], isBeingRead: Bool, freedByteCount: UInt64) {
+        self.digest = digest
+        self.keepers = keepers
+        self.isBeingRead = isBeingRead
+        self.freedByteCount = freedByteCount
+    }
+}
+
+/// What keeps a blob alive in one bucket.
+public struct KeeperInfo: Codable, Hashable, Sendable {
+    /// The account of the bucket.
+    public var account: String
+    /// The bucket.
+    public var bucket: String
+    /// Whether it was stored or mounted as a blob.
+    public var isPinned: Bool
+    /// How many objects have it as their body or refer to it.
+    public var objectCount: UInt64
+    /// Their keys, at most a hundred.
+    public var objectKeys: [String]
+    /// The bytes that a sweep would free if this bucket alone gave it up.
+    public var freedByteCount: UInt64
+
+    /// Makes an answer from its parts.
+    public init(
+        account: String, bucket: String, isPinned: Bool, objectCount: UInt64,
+        objectKeys: [String], freedByteCount: UInt64
+    ) {
+        self.account = account
+        self.bucket = bucket
+        self.isPinned = isPinned
+        self.objectCount = objectCount
+        self.objectKeys = objectKeys
+        self.freedByteCount = freedByteCount
+    }
+}
+
 /// What a scrub has read and found.
 public struct ScrubInfo: Codable, Hashable, Sendable {
     /// Segment files that were read.

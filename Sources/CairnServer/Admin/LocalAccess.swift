@@ -196,6 +196,15 @@ public struct LocalAccess: AdminAccess {
         }
     }
 
+    /// What keeps a blob alive.
+    public func keepers(of digest: Digest) async throws(AdminError) -> KeepersInfo {
+        do throws(StoreError) {
+            return KeepersInfo(try await store.keepers(of: digest), digest)
+        } catch {
+            throw AdminError(error)
+        }
+    }
+
     /// Reads all stored records again.
     public func scrub() async throws(AdminError) -> ScrubInfo {
         do throws(StoreError) {
@@ -336,6 +345,19 @@ extension SweepInfo {
             bucketCount: sweep.bucketCount, leasedCount: sweep.leasedCount,
             damagedCount: sweep.damagedCount, segmentCount: compaction.segmentCount,
             freedByteCount: compaction.freedByteCount, movedByteCount: compaction.movedByteCount)
+    }
+}
+
+extension KeepersInfo {
+    init(_ keepers: BlobKeepers, _ digest: Digest) {
+        self.init(
+            digest: digest.description,
+            keepers: keepers.keepers.map { keeper in
+                KeeperInfo(
+                    account: keeper.account, bucket: keeper.bucket, isPinned: keeper.isPinned,
+                    objectCount: keeper.objectCount, objectKeys: keeper.objectKeys,
+                    freedByteCount: keeper.freedByteCount)
+            }, isBeingRead: keepers.isBeingRead, freedByteCount: keepers.freedByteCount)
     }
 }
 
