@@ -70,6 +70,23 @@ import Testing
         try await again.close()
     }
 
+    @Test func `two compactions at once do not disturb each other`() async throws {
+        let (_, store, bucket, digests) = try await Self.makeStore(12)
+        for (index, digest) in digests.enumerated() where index % 4 != 0 {
+            try await bucket.deleteBlob(digest)
+        }
+        try await store.sweep()
+        async let first = store.compact()
+        async let second = store.compact()
+        let count = try await first.segmentCount + second.segmentCount
+        #expect(count >= 3)
+        for index in stride(from: 0, to: 12, by: 4) {
+            #expect(try await bucket.contents(digests[index]) == Self.blob(UInt64(index)))
+        }
+        try await check(store)
+        try await store.close()
+    }
+
     @Test func `many small segments become one`() async throws {
         let simulated = SimulatedStore()
         let store = try await simulated.open()

@@ -16,11 +16,12 @@ struct Compaction {
     let engine: Engine
     let configuration: CompactionConfiguration
     private var report = CompactionReport()
-    private let startedAt = ContinuousClock.now
+    private let pace: Pace
 
     init(engine: Engine, configuration: CompactionConfiguration) {
         self.engine = engine
         self.configuration = configuration
+        pace = Pace(byteRateMax: configuration.byteRateMax)
     }
 
     mutating func run() async throws(StoreError) -> CompactionReport {
@@ -29,13 +30,14 @@ struct Compaction {
             try engine.checkCancellation("the compaction")
             do throws(StoreError) {
                 if segment.usedByteCount > 0 { try await empty(segment) }
+                try await remove(segment)
             } catch {
+                // Another compaction was faster.
+                if error.isSegmentGone { continue }
                 // One that holds less may still fit; those come first, so hardly ever.
                 guard error.code == .outOfSpace else { throw error }
                 outOfSpace = error
-                continue
             }
-            try await remove(segment)
         }
         if let outOfSpace, report.segmentCount == 0 { throw outOfSpace }
         return report
@@ -194,7 +196,7 @@ struct Compaction {
         }
         let byteCount = items.reduce(0) { $0 + UInt64($1.byteCount) }
         report.movedByteCount += byteCount
-        try await keepPace()
+        try await pace.keep(2 * report.movedByteCount, "the compaction")
     }
 
     // Nil when a record is damaged: it stays where it is, and so does its segment.
@@ -225,17 +227,6 @@ struct Compaction {
             })
         return RecordLocation(
             segment: base.segment, offset: base.offset, byteCount: item.location.byteCount)
-    }
-
-    // Sleeps until the bytes moved so far are within the rate.
-    private func keepPace() async throws(StoreError) {
-        guard let rate = configuration.byteRateMax, rate > 0 else { return }
-        let due = Duration.seconds(Double(2 * report.movedByteCount) / Double(rate))
-        let wait = due - (ContinuousClock.now - startedAt)
-        guard wait > .zero else { return }
-        do { try await Task.sleep(for: wait) } catch {
-            throw StoreError(.cancelled, "the compaction was cancelled")
-        }
     }
 
     // MARK: - Removing

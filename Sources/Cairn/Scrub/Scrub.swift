@@ -9,11 +9,12 @@ struct Scrub {
     let engine: Engine
     let configuration: ScrubConfiguration
     private var report = ScrubReport()
-    private let startedAt = ContinuousClock.now
+    private let pace: Pace
 
     init(engine: Engine, configuration: ScrubConfiguration) {
         self.engine = engine
         self.configuration = configuration
+        pace = Pace(byteRateMax: configuration.byteRateMax)
     }
 
     mutating func run() async throws(StoreError) -> ScrubReport {
@@ -24,7 +25,7 @@ struct Scrub {
             if let limit = configuration.byteCountMax, report.byteCount >= limit { return report }
             try await scrub(segment)
             try await setCursor(segment)
-            try await keepPace()
+            try await pace.keep(report.byteCount, "the scrub")
         }
         report.isRoundComplete = true
         try await setCursor(nil)
@@ -146,16 +147,6 @@ struct Scrub {
             }
             try transaction.put(
                 Tables.meta, MetaKey.scrubbedSegment, RowKey.segment(segment))
-        }
-    }
-
-    private func keepPace() async throws(StoreError) {
-        guard let rate = configuration.byteRateMax, rate > 0 else { return }
-        let due = Duration.seconds(Double(report.byteCount) / Double(rate))
-        let wait = due - (ContinuousClock.now - startedAt)
-        guard wait > .zero else { return }
-        do { try await Task.sleep(for: wait) } catch {
-            throw StoreError(.cancelled, "the scrub was cancelled")
         }
     }
 }
