@@ -67,8 +67,8 @@ final class UploadPipeline: Sendable {
     }
 
     let placer: ChunkPlacer
-    let headroom: Int
-    let windowByteCount: Int
+    private let headroom: Int
+    private let windowByteCount: Int
     private let checkpointInterval: UInt64
     private let checkpointer: UploadCheckpointer
     private let state: Mutex<State>
@@ -86,7 +86,12 @@ final class UploadPipeline: Sendable {
         state = Mutex(State(stage: stage, tree: tree, folded: stage))
     }
 
-    /// An empty window.
+    /// An empty window for the first bytes of the session.
+    func makeFirstWindow() -> UploadWindow {
+        UploadWindow(headroom: 0, byteCount: windowByteCount)
+    }
+
+    /// An empty window for bytes behind others.
     func makeWindow() -> UploadWindow {
         state.withLock { $0.spares.popLast() }
             ?? UploadWindow(headroom: headroom, byteCount: windowByteCount)
@@ -230,7 +235,7 @@ final class UploadPipeline: Sendable {
         while let (window, sequence, before) = nextWindow() {
             var stage = before
             let chunks = window.withBytes {
-                stage.process(&$0, headroom: headroom, isFinal: false)
+                stage.process(&$0, headroom: window.headroom, isFinal: false)
             }
             let cut = CutWindow(window: window, chunks: chunks, after: stage)
             state.withLock { $0.stage = cut.after }
@@ -311,8 +316,10 @@ final class UploadPipeline: Sendable {
             }
             state.nextFold += 1
             state.isFolding = false
-            window.cut.window.reset()
-            state.spares.append(window.cut.window)
+            if window.cut.window.headroom == headroom {
+                window.cut.window.reset()
+                state.spares.append(window.cut.window)
+            }
             return state.takeDuePosition(every: checkpointInterval)
         }
         if let position { commit(position, behind: []) { _ in } }
@@ -351,7 +358,9 @@ final class UploadPipeline: Sendable {
             if let failure = state.failure { throw failure }
             return (state.folded, state.tree)
         }
-        let chunks = window.withBytes { stage.process(&$0, headroom: headroom, isFinal: true) }
+        let chunks = window.withBytes {
+            stage.process(&$0, headroom: window.headroom, isFinal: true)
+        }
         let digest = stage.finalDigest(rest: Span())
         if let expected, expected != digest { return nil }
         let cut = CutWindow(window: window, chunks: chunks, after: stage)

@@ -55,7 +55,7 @@ public final class UploadSession: Sendable {
             State(
                 receivedByteCount: stage.cutByteCount,
                 expiresAt: engine.clock.now() + engine.configuration.uploadLifetime,
-                window: pipeline.makeWindow()))
+                window: pipeline.makeFirstWindow()))
     }
 
     // A handle that is dropped leaves the session as its last checkpoint has it.

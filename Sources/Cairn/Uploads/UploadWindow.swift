@@ -8,11 +8,13 @@ internal import Synchronization
 /// A reference, so that the memory goes round instead of being copied or given back: fresh pages
 /// would cost more than the digest.
 final class UploadWindow: Sendable {
-    private let headroom: Int
+    /// Free bytes in front, for the tail of the window before.
+    let headroom: Int
     private let byteCountMax: Int
     private let bytes: Mutex<[UInt8]>
 
-    /// - Parameter headroom: free bytes in front, for the tail of the window before.
+    /// - Parameter headroom: 0 for the first window of a session, which follows no other: most
+    ///   blobs end in it, and whoever stores ten thousand at once pays for each page touched.
     init(headroom: Int, byteCount: Int) {
         self.headroom = headroom
         self.byteCountMax = headroom + byteCount
