@@ -35,7 +35,11 @@ enum SlowReader {
 
     /// Sends a request, reads nothing, and counts what is left to read when the server has ended
     /// the connection.
-    static func countUntilClosed(port: Int, _ target: String) async throws -> Int {
+    ///
+    /// - Parameter serverGivesUp: returns when it has; until then nothing is read.
+    static func countUntilClosed(
+        port: Int, _ target: String, _ serverGivesUp: () async -> Void
+    ) async throws -> Int {
         let count = Shared(0)
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(ChannelOptions.autoRead, value: false)
@@ -48,8 +52,7 @@ enum SlowReader {
             .connect(host: "127.0.0.1", port: port).get()
         let head = "GET \(target) HTTP/1.1\r\nHost: localhost\r\n\r\n"
         try await channel.writeAndFlush(ByteBuffer(string: head))
-        // Longer than the server waits, so that it is the one to end the connection.
-        try await Task.sleep(for: .seconds(2))
+        await serverGivesUp()
         try await channel.setOption(ChannelOptions.autoRead, value: true).get()
         channel.read()
         try? await channel.closeFuture.get()
