@@ -182,4 +182,32 @@ struct FaultCase: Sendable, CustomTestStringConvertible {
             code { () throws(SegmentError) in _ = try LocalSegmentStore.openTiny(disk) }
                 == .corrupted)
     }
+
+    @Test func `appending leaves room on the disk, and moving may use most of it`() throws {
+        let disk = SimulatedDisk(capacity: 512 << 10)
+        var configuration = SegmentConfiguration.tiny
+        configuration.freeByteCountMin = 128 << 10
+        let store = try LocalSegmentStore.open(
+            disk: disk, storeID: testStoreID, configuration: configuration)
+        let record = makeRecord([UInt8](repeating: 7, count: 2000))
+        var locations: [RecordLocation] = []
+        let refusal = code { () throws(SegmentError) in
+            while true { locations.append(try store.append(record)) }
+        }
+        #expect(refusal == .outOfSpace)
+        // The header of the segment that was begun last is not asked for.
+        #expect(try disk.freeByteCount() >= (128 << 10) - 4096)
+        #expect(locations.count > 100)
+        let moved = try store.append(byteCount: record.count, for: .reclaiming) {
+            (bytes) throws(CoreError) in
+            bytes.copy(record.span)
+        }
+        try store.sync()
+        #expect(try store.read(moved) == record)
+        // Nothing is latched: with room again, appending goes on.
+        disk.setCapacity(nil)
+        #expect(try store.read(store.append(record)) == record)
+        try store.sync()
+        try store.close()
+    }
 }
