@@ -70,6 +70,21 @@ import Testing
         try await again.close()
     }
 
+    @Test func `what is dead in the segment being written comes back too`() async throws {
+        let simulated = SimulatedStore(segmentByteCount: 8 << 20)
+        let store = try await simulated.open()
+        let bucket = try await store.defaultAccount.createBucket("active")
+        let digest = try await bucket.put(Self.blob(1)).digest
+        let kept = try await bucket.put(TestData.random(100_000, seed: 2)).digest
+        try await bucket.deleteBlob(digest)
+        try await store.sweep()
+        #expect(try await store.compact().freedByteCount > 2_000_000)
+        #expect(try await store.statistics().storedByteCount < 300_000)
+        #expect(try await bucket.contents(kept).count == 100_000)
+        try await check(store)
+        try await store.close()
+    }
+
     @Test func `two compactions at once do not disturb each other`() async throws {
         let (_, store, bucket, digests) = try await Self.makeStore(12)
         for (index, digest) in digests.enumerated() where index % 4 != 0 {

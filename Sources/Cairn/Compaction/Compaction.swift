@@ -45,35 +45,59 @@ struct Compaction {
 
     // MARK: - Choosing
 
-    /// A sealed segment and how many of its bytes are alive.
+    /// A segment and how many of its bytes are alive.
     private struct Segment {
         var number: SegmentNumber
+        var isSealed: Bool
         var byteCount: UInt64
         var usedByteCount: UInt64
     }
 
     // The least alive first: they give the most for the least, also when the disk is nearly full.
     private func chosen() async throws(StoreError) -> [Segment] {
-        let all = try await sealedSegments()
+        var all = try await segments()
+        if all.contains(where: { !$0.isSealed && isWorthSealing($0) }) {
+            try await seal()
+            all = try await segments()
+        }
+        all.removeAll { !$0.isSealed }
         let isSmall = { (segment: Segment) in
             segment.byteCount < engine.segmentByteCount / 8
         }
         let mergesSmall = all.count(where: isSmall) > configuration.smallSegmentCountMax
         return all.filter { segment in
-            let dead = Double(segment.byteCount - min(segment.usedByteCount, segment.byteCount))
-            return segment.usedByteCount == 0
-                || dead >= configuration.deadShareMin * Double(segment.byteCount)
+            segment.usedByteCount == 0 || isMostlyDead(segment)
                 || (mergesSmall && isSmall(segment))
         }.sorted { $0.usedByteCount < $1.usedByteCount }
     }
 
-    private func sealedSegments() async throws(StoreError) -> [Segment] {
+    private func isMostlyDead(_ segment: Segment) -> Bool {
+        let dead = Double(segment.byteCount - min(segment.usedByteCount, segment.byteCount))
+        return dead >= configuration.deadShareMin * Double(segment.byteCount)
+    }
+
+    // What is being written is not touched, unless it holds much and most of that is dead.
+    private func isWorthSealing(_ segment: Segment) -> Bool {
+        segment.byteCount >= engine.segmentByteCount / 8 && isMostlyDead(segment)
+    }
+
+    private func seal() async throws(StoreError) {
+        try await engine.pool.run { [engine] (_) throws(StoreError) in
+            try lower(
+                "sealing a segment",
+                segments: { () throws(SegmentError) in
+                    try engine.segments.seal()
+                })
+        }
+    }
+
+    private func segments() async throws(StoreError) -> [Segment] {
         try await engine.pool.run { [engine] (_) throws(StoreError) -> [Segment] in
             try engine.checkOpen()
             let summaries = try lower(
                 "listing segments",
                 segments: { () throws(SegmentError) in
-                    try engine.segments.segments().filter(\.isSealed)
+                    try engine.segments.segments()
                 })
             return try lower(
                 "listing segments",
@@ -85,7 +109,8 @@ struct Compaction {
                             Tables.segmentUsage, RowKey.segment(summary.number))
                         segments.append(
                             Segment(
-                                number: summary.number, byteCount: summary.byteCount,
+                                number: summary.number, isSealed: summary.isSealed,
+                                byteCount: summary.byteCount,
                                 usedByteCount: UInt64(max(0, used))))
                     }
                     return segments
