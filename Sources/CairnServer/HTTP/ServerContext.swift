@@ -18,7 +18,7 @@ struct ServerContext: InitializableFromSource, RequestContextSource {
 
     /// How long a client that is still sending has to see the answer: closing at once would
     /// reset the connection, and the answer with it.
-    static let lingerTime = TimeAmount.seconds(2)
+    static let lingerTime = TimeAmount.seconds(6)
 
     /// Ends the connection when the request's body was not read: whoever reads and drops it
     /// would wait for a client that may send it a byte at a time.
