@@ -121,7 +121,9 @@ import Testing
         ) { kit in
             let bucket = try await kit.store.defaultAccount.createBucket("library/test")
             try await Self.leaveUpload(in: bucket)
-            while try await !bucket.uploads().isEmpty { await Task.yield() }
+            while try await !bucket.uploads().isEmpty {
+                try await Task.sleep(for: .milliseconds(20))
+            }
         }
     }
 
@@ -175,10 +177,8 @@ import Testing
         try await ServerKit.run { kit in
             let location = try await kit.beginUpload()
             // The first request is half sent, so it holds the session until it is sent whole.
-            let held = try await HeldRequest.begin(
-                port: kit.port, "PATCH \(location) HTTP/1.1", byteCount: 10,
-                first: Array("01234".utf8))
-            try await held.untilHeld(kit, location)
+            let held = try await HeldRequest.hold(
+                kit, location, byteCount: 10, first: Array("01234".utf8))
             for method in [Verb.PATCH, .PUT, .DELETE] {
                 let digest = Digest.sha256(of: [1].span)
                 let reply = try await RawConnection.request(

@@ -16,10 +16,10 @@ import Testing
         case chunk, node, referenceList
     }
 
-    private static let bytes = TestData.compressible(3_000_000, seed: 80)
-    private static let digest = Digest.sha256(of: bytes.span)
+    static let bytes = TestData.compressible(3_000_000, seed: 80)
+    static let digest = Digest.sha256(of: bytes.span)
 
-    private static func makeStore() async throws -> (SimulatedStore, Store, Bucket, Bucket) {
+    static func makeStore() async throws -> (SimulatedStore, Store, Bucket, Bucket) {
         let simulated = SimulatedStore()
         let store = try await simulated.open()
         let one = try await store.defaultAccount.createBucket("one")
@@ -30,7 +30,7 @@ import Testing
         return (simulated, store, one, two)
     }
 
-    private static func damage(
+    static func damage(
         _ part: Part, _ simulated: SimulatedStore, _ store: Store
     ) throws {
         let rows = try store.engine.index.scan(Tables.chunks, prefix: [], limit: 10_000)
@@ -95,7 +95,9 @@ import Testing
         let (simulated, store, one, two) = try await Self.makeStore()
         try Self.damage(part, simulated, store)
         #expect(await code { _ = try await one.contents(Self.digest) } == .corrupted)
-        while try await store.damagedBlobs().isEmpty { await Task.yield() }
+        while try await store.damagedBlobs().isEmpty {
+            try await Task.sleep(for: .milliseconds(5))
+        }
         try await two.put(Self.bytes)
         #expect(try await one.contents(Self.digest) == Self.bytes)
         try await store.close()

@@ -17,6 +17,7 @@ let isLong = ProcessInfo.processInfo.environment["CAIRN_LONG_TESTS"] == "1"
 struct SimulatedStore {
     var disk = SimulatedDisk()
     private var slot = IndexSlot(InMemoryIndex(tables: []))
+    private let newSlot = IndexSlot(InMemoryIndex(tables: []))
     var clock = ManualClock()
     var configuration = StoreConfiguration()
     let segmentByteCount: UInt64
@@ -28,15 +29,31 @@ struct SimulatedStore {
     }
 
     func open(seed: UInt64 = 1) async throws -> Store {
+        try await Store.open(
+            seams(seed), unlock: .keyFile(path: nil), configuration: configuration)
+    }
+
+    func repair(seed: UInt64 = 2) async throws -> RepairReport {
+        try await Store.repair(
+            seams(seed), unlock: .keyFile(path: nil), configuration: configuration)
+    }
+
+    /// Forgets the index, as if its files had been removed.
+    func loseIndex() { slot.replace(with: InMemoryIndex(tables: [])) }
+
+    private func seams(_ seed: UInt64) -> StoreSeams {
         var segments = SegmentConfiguration()
         segments.segmentByteCount = segmentByteCount
-        let index = slot
-        let seams = StoreSeams(
+        let (index, newIndex) = (slot, newSlot)
+        return StoreSeams(
             disk: disk,
             openIndex: { (tables) throws(IndexError) in try index.open(tables) },
+            openNewIndex: { (tables) throws(IndexError) in
+                newIndex.replace(with: InMemoryIndex(tables: []))
+                return try newIndex.open(tables)
+            },
+            installNewIndex: { () throws(DiskError) in index.replace(with: newIndex.current) },
             clock: clock, random: SeededRandom(seed: seed), segments: segments)
-        return try await Store.open(
-            seams, unlock: .keyFile(path: nil), configuration: configuration)
     }
 
     /// What is left after a power cut now: at least everything that was acknowledged.
@@ -60,6 +77,8 @@ private final class IndexSlot: Sendable {
     init(_ index: InMemoryIndex) { slot = Mutex(index) }
 
     var current: InMemoryIndex { slot.withLock { $0 } }
+
+    func replace(with index: InMemoryIndex) { slot.withLock { $0 = index } }
 
     func open(_ tables: [IndexTable]) throws(IndexError) -> any Index {
         let reopened = try current.reopened(tables: tables)

@@ -49,6 +49,7 @@ import Testing
         for client in world { try await client.check(in: store) }
         try await CairnTests.check(store)
         try await store.close()
+        try await Self.checkRepair(simulated, world, world.map(\.settled))
     }
 
     private static func maintain(_ store: Store) async throws {
@@ -78,6 +79,21 @@ import Testing
         for (client, known) in zip(clients, settled) {
             try await client.check(known, in: store)
         }
+        try await store.close()
+        try await checkRepair(after, clients, settled)
+    }
+
+    // The power cut may have cost the catalogue something; the compaction has made up for that.
+    private static func checkRepair(
+        _ simulated: SimulatedStore, _ clients: [ModelClient], _ settled: [Settled]
+    ) async throws {
+        simulated.loseIndex()
+        let report = try await simulated.repair()
+        #expect(report.isComplete)
+        #expect(report.lostBlobs == [])
+        let store = try await simulated.open(seed: 3)
+        try await CairnTests.check(store)
+        for (client, known) in zip(clients, settled) { try await client.check(known, in: store) }
         try await store.close()
     }
 }

@@ -80,8 +80,8 @@ import Testing
         let blob = try await second.put(bytes)
         let after = try await store.statistics()
         #expect(
-            after.storedByteCount - after.indexByteCount
-                == before.storedByteCount - before.indexByteCount)
+            after.storedByteCount - after.indexByteCount - after.catalogueByteCount
+                == before.storedByteCount - before.indexByteCount - before.catalogueByteCount)
         #expect(after.logicalByteCount == 8_000_000)
         try await first.deleteBlob(blob.digest)
         #expect(try await second.contents(blob.digest) == bytes)

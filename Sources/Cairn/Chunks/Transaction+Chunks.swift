@@ -5,7 +5,8 @@ internal import CairnIndex
 internal import CairnSegments
 
 // The chunk table, and the counters that follow it: the number of its rows, and for each segment
-// the bytes of the records that rows name. All of it changes here and nowhere else.
+// the bytes of the records that rows name. All of it changes here, but for a repair, which makes it
+// anew.
 extension Transaction {
     /// Changes reference counts, and inserts chunks that are new.
     ///
@@ -122,7 +123,7 @@ extension Transaction {
         if count == 0 { try put(Tables.garbage, id.octets.bytes, []) }
     }
 
-    private func put(_ id: ChunkID, _ row: ChunkRow) throws(StoreError) {
+    func put(_ id: ChunkID, _ row: ChunkRow) throws(StoreError) {
         let bytes = try lower(
             "writing a chunk row",
             core: { () throws(CoreError) in
@@ -131,7 +132,7 @@ extension Transaction {
         try put(Tables.chunks, id.octets.bytes, bytes)
     }
 
-    private func add(_ totals: ChunkTotals) throws(StoreError) {
+    func add(_ totals: ChunkTotals) throws(StoreError) {
         try add(Tables.meta, MetaKey.chunkCount, totals.chunkCount)
         for (segment, byteCount) in totals.byteCounts {
             try add(Tables.segmentUsage, RowKey.segment(segment), byteCount)

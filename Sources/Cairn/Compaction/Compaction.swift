@@ -40,7 +40,16 @@ struct Compaction {
             }
         }
         if let outOfSpace, report.segmentCount == 0 { throw outOfSpace }
+        try await tidyCatalogue()
         return report
+    }
+
+    // The catalogue's dead bytes are changes that later ones undid.
+    private func tidyCatalogue() async throws(StoreError) {
+        guard !engine.catalogue.isFoldDue else { return try await engine.foldCatalogue() }
+        try await engine.pool.run { [engine] (_) throws(StoreError) in
+            try engine.catalogue.sync()
+        }
     }
 
     // MARK: - Choosing

@@ -35,11 +35,13 @@ final class GroupCommitter: Sendable {
     private let state = Monitor(State())
     private let thread: Mutex<WorkerThread?>
 
-    init(index: any Index, segments: any SegmentStore) throws(StoreError) {
+    init(
+        index: any Index, segments: any SegmentStore, catalogue: Catalogue
+    ) throws(StoreError) {
         thread = Mutex(nil)
         let started = WorkerThread { [state] in
             while let group = Self.nextGroup(state) {
-                Self.commit(group, index: index, segments: segments)
+                Self.commit(group, index: index, segments: segments, catalogue)
             }
         }
         guard let started else {
@@ -103,15 +105,14 @@ final class GroupCommitter: Sendable {
     }
 
     private static func commit(
-        _ group: [CommitRequest], index: any Index, segments: any SegmentStore
+        _ group: [CommitRequest], index: any Index, segments: any SegmentStore,
+        _ catalogue: Catalogue
     ) {
         let segmentsResult = syncSegments(for: group, segments)
-        var results: [Result<Void, StoreError>] = []
-        for request in group {
-            if request.needsSegments, case .failure = segmentsResult {
-                results.append(segmentsResult)
-            } else {
-                results.append(apply(request, to: index))
+        let results = catalogue.record { recording in
+            group.map { request in
+                if request.needsSegments, case .failure = segmentsResult { return segmentsResult }
+                return apply(request, to: index, &recording)
             }
         }
         let synced = syncIndex(index, after: results)
@@ -149,11 +150,11 @@ final class GroupCommitter: Sendable {
     }
 
     private static func apply(
-        _ request: CommitRequest, to index: any Index
+        _ request: CommitRequest, to index: any Index, _ recording: inout Catalogue.Recording
     ) -> Result<Void, StoreError> {
         for _ in 0..<attemptCountMax {
             do throws(StoreError) {
-                if try attempt(request, on: index) { return .success(()) }
+                if try attempt(request, on: index, &recording) { return .success(()) }
             } catch {
                 return .failure(error)
             }
@@ -163,12 +164,12 @@ final class GroupCommitter: Sendable {
 
     // False: another transaction was first, run again.
     private static func attempt(
-        _ request: CommitRequest, on index: any Index
+        _ request: CommitRequest, on index: any Index, _ recording: inout Catalogue.Recording
     ) throws(StoreError) -> Bool {
         let transaction = try lower(
             "beginning a transaction",
             index: { () throws(IndexError) in
-                try index.begin()
+                CatalogueTransaction(try index.begin())
             })
         do throws(StoreError) {
             try request.body(transaction)
@@ -177,7 +178,12 @@ final class GroupCommitter: Sendable {
             throw error
         }
         do throws(IndexError) {
+            if !transaction.changes.isEmpty {
+                try transaction.put(
+                    Tables.meta, MetaKey.catalogueSequence, recording.nextSequence)
+            }
             try transaction.commit()
+            recording.append(transaction.changes)
             return true
         } catch {
             transaction.rollback()

@@ -28,13 +28,20 @@ extension Store {
     /// - Throws: ``StoreError`` with code `cancelled`, `corrupted`, `keyUnavailable`, `io`,
     ///   `closed`.
     public func damagedBlobs() async throws(StoreError) -> [DamagedBlob] {
-        var chunks = try await engine.damagedChunks()
+        try await engine.damagedBlobs()
+    }
+}
+
+extension Engine {
+    /// The blobs above chunks that are known to be damaged.
+    func damagedBlobs() async throws(StoreError) -> [DamagedBlob] {
+        var chunks = try await damagedChunks()
         guard !chunks.isEmpty else { return [] }
-        try await engine.addAncestors(to: &chunks)
+        try await addAncestors(to: &chunks)
         var blobs: [DamagedBlob] = []
         var lastAccount: String?
         while true {
-            let accounts = try await accounts(after: lastAccount)
+            let accounts = try await self.accounts(after: lastAccount)
             for account in accounts {
                 try await account.forEachBucket { (bucket) throws(StoreError) in
                     for digest in try await bucket.blobs(rootedIn: chunks) {

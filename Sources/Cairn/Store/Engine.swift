@@ -15,6 +15,7 @@ final class Engine: Sendable {
     let disk: any Disk
     let index: any Index
     let segments: any SegmentStore
+    let catalogue: Catalogue
     let segmentByteCount: UInt64
     let keys: KeyTable
     /// Seals what the store must read without any customer's key: reference lists, bucket rows.
@@ -32,7 +33,7 @@ final class Engine: Sendable {
 
     init(
         storeID: Octets16, configuration: StoreConfiguration, chunker: ChunkerParameters,
-        disk: any Disk, index: any Index, segments: any SegmentStore,
+        disk: any Disk, index: any Index, segments: any SegmentStore, catalogue: Catalogue,
         segmentByteCount: UInt64, keys: KeyTable,
         storeKey: SecretBytes, pool: WorkerPool, committer: GroupCommitter,
         clock: any StoreClock, random: any RandomSource
@@ -43,6 +44,7 @@ final class Engine: Sendable {
         self.disk = disk
         self.index = index
         self.segments = segments
+        self.catalogue = catalogue
         self.segmentByteCount = segmentByteCount
         self.keys = keys
         self.storeKey = storeKey
@@ -68,6 +70,13 @@ final class Engine: Sendable {
         try checkOpen()
         return try await pool.run { [index] (_) throws(StoreError) -> R in
             try lower(doing, index: { () throws(IndexError) in try body(index) })
+        }
+    }
+
+    /// Makes the catalogue complete, and its logs short.
+    func foldCatalogue() async throws(StoreError) {
+        try await pool.run { [catalogue, index] (_) throws(StoreError) in
+            try catalogue.fold(index)
         }
     }
 

@@ -50,22 +50,7 @@ extension Store {
         after: String? = nil, limit: Int = 1000
     ) async throws(StoreError) -> [Account] {
         try Bucket.checkPage(limit)
-        let start: [UInt8] = after.map { Array($0.utf8) + [0] } ?? []
-        let rows = try await engine.read("listing accounts") { (index) throws(IndexError) in
-            try index.scan(Tables.accounts, from: start, before: nil, limit: limit)
-        }
-        return try lower(
-            "listing accounts",
-            core: { () throws(CoreError) in
-                var accounts: [Account] = []
-                for row in rows {
-                    accounts.append(
-                        Account(
-                            String(decoding: row.key, as: UTF8.self),
-                            try AccountRow(decoding: row.value), engine))
-                }
-                return accounts
-            })
+        return try await engine.accounts(after: after, limit: limit)
     }
 
     /// Deletes an account without buckets. Durable on return.
@@ -90,5 +75,29 @@ extension Store {
             try transaction.delete(Tables.keys, RowKey.keySlot(row.domainSlot))
         }
         engine.keys.forget([row.domainSlot])
+    }
+}
+
+extension Engine {
+    /// The accounts whose names come behind a name.
+    func accounts(
+        after: String?, limit: Int = 1000
+    ) async throws(StoreError) -> [Account] {
+        let start: [UInt8] = after.map { Array($0.utf8) + [0] } ?? []
+        let rows = try await read("listing accounts") { (index) throws(IndexError) in
+            try index.scan(Tables.accounts, from: start, before: nil, limit: limit)
+        }
+        return try lower(
+            "listing accounts",
+            core: { () throws(CoreError) in
+                var accounts: [Account] = []
+                for row in rows {
+                    accounts.append(
+                        Account(
+                            String(decoding: row.key, as: UTF8.self),
+                            try AccountRow(decoding: row.value), self))
+                }
+                return accounts
+            })
     }
 }

@@ -46,19 +46,33 @@ public final class Store: Sendable {
         at path: String, unlock: KeyringUnlock = .keyFile(path: nil),
         configuration: StoreConfiguration = StoreConfiguration()
     ) async throws(StoreError) -> Store {
+        try await open(
+            seams(at: path, configuration), unlock: unlock, configuration: configuration)
+    }
+
+    /// The parts of a store in a directory of this machine.
+    static func seams(
+        at path: String, _ configuration: StoreConfiguration
+    ) throws(StoreError) -> StoreSeams {
         let disk = try openDirectory(path, configuration)
         var index = RocksDBConfiguration()
         index.cacheByteCount = configuration.indexCacheByteCount
         var segments = SegmentConfiguration()
         segments.segmentByteCount = configuration.segmentByteCount
         segments.freeByteCountMin = configuration.reservedByteCount
-        let seams = StoreSeams(
+        return StoreSeams(
             disk: disk,
             openIndex: { [index] (tables) throws(IndexError) in
                 try RocksDBIndex.open(
                     path: path + "/" + StoreFormat.index, tables: tables, configuration: index)
-            }, clock: SystemClock(), random: SystemRandom(), segments: segments)
-        return try await open(seams, unlock: unlock, configuration: configuration)
+            },
+            openNewIndex: { [index] (tables) throws(IndexError) in
+                let path = path + "/" + StoreFormat.newIndex
+                try RocksDBIndex.destroy(path: path)
+                return try RocksDBIndex.open(path: path, tables: tables, configuration: index)
+            },
+            installNewIndex: { () throws(DiskError) in try installNewIndex(on: disk) },
+            clock: SystemClock(), random: SystemRandom(), segments: segments)
     }
 
     /// Opens a store on parts of the caller's choice.
@@ -140,7 +154,21 @@ public final class Store: Sendable {
         }
     }
 
-    private static func shutDown(_ engine: Engine) async -> Result<Void, StoreError> {
+    private static func installNewIndex(on disk: LocalDisk) throws(DiskError) {
+        if try disk.exists(StoreFormat.index) {
+            var name = StoreFormat.oldIndex
+            var number = 1
+            while try disk.exists(name) {
+                number += 1
+                name = "\(StoreFormat.oldIndex).\(number)"
+            }
+            try disk.rename(StoreFormat.index, to: name)
+        }
+        try disk.rename(StoreFormat.newIndex, to: StoreFormat.index)
+        try disk.syncDirectory("")
+    }
+
+    static func shutDown(_ engine: Engine) async -> Result<Void, StoreError> {
         await engine.pool.run { _ in
             // On a worker, because it waits; the committer needs no worker to finish.
             engine.committer.stop()
@@ -153,6 +181,7 @@ public final class Store: Sendable {
         do throws(SegmentError) { try engine.segments.close() } catch {
             result = .failure(StoreError(error, while: "closing the segments"))
         }
+        do throws(StoreError) { try engine.catalogue.close() } catch { result = .failure(error) }
         do throws(IndexError) { try engine.index.close() } catch {
             result = .failure(StoreError(error, while: "closing the index"))
         }

@@ -22,7 +22,12 @@ enum StoreFormat {
     static let keyring = "keyring"
     static let keyFile = "keyring.key"
     static let index = "index"
+    /// An index that a repair is building.
+    static let newIndex = "index.new"
+    /// What a repair has replaced; later ones get a number behind it.
+    static let oldIndex = "index.old"
     static let segments = "segments"
+    static let catalogue = "catalogue"
 
     private static let magic = Array("CairnSto".utf8)
     private static let markerByteCountMax = 4096

@@ -38,15 +38,18 @@ struct StoreOpening: Sendable {
                     try seams.openIndex(Tables.all)
                 })
         }
-        let keys = KeyTable(
-            storeID: storeID, provider: keyring, index: index, pool: pool, clock: seams.clock)
-        if isNew { try await createRows(storeID, index, keys, pool) }
-        return try await assemble(storeID, index, keys, pool)
+        if isNew { try await createRows(storeID, keyring, index, pool) }
+        let engine = try await assemble(storeID, keyring, index, pool)
+        if isNew { try await engine.foldCatalogue() }
+        return engine
     }
 
-    private func assemble(
-        _ storeID: Octets16, _ index: any Index, _ keys: KeyTable, _ pool: WorkerPool
+    /// The engine on an index that has at least its first rows.
+    func assemble(
+        _ storeID: Octets16, _ keyring: Keyring, _ index: any Index, _ pool: WorkerPool
     ) async throws(StoreError) -> Engine {
+        let keys = KeyTable(
+            storeID: storeID, provider: keyring, index: index, pool: pool, clock: seams.clock)
         let row = try await pool.run { (_) throws(StoreError) in try readStoreRow(index) }
         guard row.storeID == storeID else {
             throw StoreError(.corrupted, "the index belongs to another store")
@@ -62,11 +65,15 @@ struct StoreOpening: Sendable {
                         configuration: seams.segments)
                 })
         }
+        let catalogue = try await pool.run { (_) throws(StoreError) in
+            try Catalogue.open(seams.disk, storeID: storeID, index: index)
+        }
         return Engine(
             storeID: storeID, configuration: configuration, chunker: row.chunker,
-            disk: seams.disk, index: index, segments: segments,
+            disk: seams.disk, index: index, segments: segments, catalogue: catalogue,
             segmentByteCount: seams.segments.segmentByteCount, keys: keys, storeKey: storeKey,
-            pool: pool, committer: try GroupCommitter(index: index, segments: segments),
+            pool: pool,
+            committer: try GroupCommitter(index: index, segments: segments, catalogue: catalogue),
             clock: seams.clock, random: seams.random)
     }
 
@@ -78,9 +85,20 @@ struct StoreOpening: Sendable {
                 try seams.disk.exists(StoreFormat.marker)
             })
         guard exists else { return (try prepareCreation(), true) }
+        return (try existingStoreID(), false)
+    }
+
+    /// The id of a store that is there.
+    func existingStoreID() throws(StoreError) -> Octets16 {
+        let exists = try lower(
+            "looking for a store",
+            disk: { () throws(DiskError) in
+                try seams.disk.exists(StoreFormat.marker)
+            })
+        guard exists else { throw StoreError(.storeNotFound, "there is no store here") }
         let storeID = try StoreFormat.decodeMarker(readMarker())
         try removeCreationMarker()
-        return (storeID, false)
+        return storeID
     }
 
     // What a crash at the end of the creation left: beside a lost marker it would pass for a
@@ -129,8 +147,10 @@ struct StoreOpening: Sendable {
     }
 
     private func createRows(
-        _ storeID: Octets16, _ index: any Index, _ keys: KeyTable, _ pool: WorkerPool
+        _ storeID: Octets16, _ keyring: Keyring, _ index: any Index, _ pool: WorkerPool
     ) async throws(StoreError) {
+        let keys = KeyTable(
+            storeID: storeID, provider: keyring, index: index, pool: pool, clock: seams.clock)
         let now = seams.clock.now()
         let store = StoreRow(storeID: storeID, createdAt: now, chunker: .version1)
         let storeKey = try await keys.generate(.store, owner: storeID)
@@ -205,7 +225,7 @@ struct StoreOpening: Sendable {
         return keyring
     }
 
-    private func openKeyring() throws(StoreError) -> Keyring {
+    func openKeyring() throws(StoreError) -> Keyring {
         let bytes = try lower(
             "reading the keyring",
             disk: { () throws(DiskError) in
@@ -297,4 +317,5 @@ enum MetaKey {
     static let nextKeySlot = Array("nextKeySlot".utf8)
     static let chunkCount = Array("chunkCount".utf8)
     static let scrubbedSegment = Array("scrubbedSegment".utf8)
+    static let catalogueSequence = Array("catalogueSequence".utf8)
 }

@@ -10,6 +10,10 @@ package struct StoreSeams: Sendable {
     package var disk: any Disk
     /// Opens the index, given its tables.
     package var openIndex: @Sendable ([IndexTable]) throws(IndexError) -> any Index
+    /// Opens an empty index beside the one that the store has.
+    package var openNewIndex: @Sendable ([IndexTable]) throws(IndexError) -> any Index
+    /// Puts that one, closed by now, in place of the other, durably; the other is kept aside.
+    package var installNewIndex: @Sendable () throws(DiskError) -> Void
     package var clock: any StoreClock
     package var random: any RandomSource
     package var segments: SegmentConfiguration
@@ -18,10 +22,14 @@ package struct StoreSeams: Sendable {
     package init(
         disk: any Disk,
         openIndex: @escaping @Sendable ([IndexTable]) throws(IndexError) -> any Index,
+        openNewIndex: @escaping @Sendable ([IndexTable]) throws(IndexError) -> any Index,
+        installNewIndex: @escaping @Sendable () throws(DiskError) -> Void,
         clock: any StoreClock, random: any RandomSource, segments: SegmentConfiguration
     ) {
         self.disk = disk
         self.openIndex = openIndex
+        self.openNewIndex = openNewIndex
+        self.installNewIndex = installNewIndex
         self.clock = clock
         self.random = random
         self.segments = segments

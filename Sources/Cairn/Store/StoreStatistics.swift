@@ -14,7 +14,7 @@ public struct StoreStatistics: Hashable, Sendable {
     public var blobCount: UInt64 = 0
     /// The sum of the lengths of these blobs: what clients believe to have stored.
     public var logicalByteCount: UInt64 = 0
-    /// Bytes of the segment files and the index together: what the disk holds.
+    /// Bytes of the segment files, the index and the catalogue together: what the disk holds.
     public var storedByteCount: UInt64 = 0
     /// The chunks that are stored, those included that wait for the sweep.
     public var chunkCount: UInt64 = 0
@@ -22,6 +22,12 @@ public struct StoreStatistics: Hashable, Sendable {
     public var segmentCount: UInt64 = 0
     /// Bytes of the index, of ``storedByteCount``.
     public var indexByteCount: UInt64 = 0
+    /// Bytes of the catalogue, the copy of the index that a repair starts from, of
+    /// ``storedByteCount``.
+    public var catalogueByteCount: UInt64 = 0
+    /// Whether the catalogue has everything. It lacks something when it could not be written or
+    /// the power failed, until the next ``Store/compact(_:)``.
+    public var isCatalogueComplete = true
     /// Upload sessions that have a handle in this process.
     public var openUploadCount: UInt64 = 0
 
@@ -62,8 +68,12 @@ extension Engine {
                     try segments.segments()
                 })
             statistics.segmentCount = UInt64(summaries.count)
+            statistics.catalogueByteCount = catalogue.byteCount
+            statistics.isCatalogueComplete = catalogue.isComplete
             statistics.storedByteCount =
-                summaries.reduce(statistics.indexByteCount) { $0 + $1.byteCount }
+                summaries.reduce(statistics.indexByteCount + statistics.catalogueByteCount) {
+                    $0 + $1.byteCount
+                }
             return statistics
         }
     }

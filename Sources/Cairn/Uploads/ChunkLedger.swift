@@ -8,7 +8,7 @@ internal import CairnIndex
 /// A reference is counted once per occurrence: when a chunk is emitted it is counted for the
 /// session's spine, and when the spine becomes a node the count passes to the node. A node counts
 /// its children once, however often it occurs. Whether a node is new is decided inside the
-/// transaction: if its row exists, its children are counted already. Every further occurrence is
+/// transaction: if it has the row of a node, its children are counted already. Every further occurrence is
 /// taken back.
 struct ChunkLedger: Sendable {
     struct Entry: Sendable {
@@ -52,10 +52,11 @@ struct ChunkLedger: Sendable {
         for id in dropping { deltas[id, default: 0] -= 1 }
         let nodes = entries.filter { $0.value.placement.kind == .node }
         let nodeIDs = Array(nodes.keys)
-        let isStored = try transaction.getMany(Tables.chunks, nodeIDs.map(\.octets.bytes))
-        for (id, row) in zip(nodeIDs, isStored) {
+        for (id, row) in zip(nodeIDs, try transaction.chunks(nodeIDs)) {
             guard let node = nodes[id] else { continue }
-            let excess = row == nil ? node.count - 1 : node.count
+            // A node that a repair found nowhere has a row that counts no children.
+            let isCounted = row?.placement.kind == .node
+            let excess = isCounted ? node.count : node.count - 1
             for child in node.children { deltas[child, default: 0] -= excess }
         }
         try transaction.changeReferences(deltas, placements: entries.mapValues(\.placement))

@@ -118,6 +118,15 @@ internal import CRocksDB
         return entries
     }
 
+    /// Removes the files of a database and its directory.
+    static func destroy(_ path: String) throws(IndexError) {
+        let options = unsafe rocksdb_options_create()
+        defer { unsafe rocksdb_options_destroy(options) }
+        var message: RocksDBMessage?
+        unsafe rocksdb_destroy_db(options, path, &message)
+        try unsafe check(message, "remove the index at \(path)")
+    }
+
     // MARK: - Writing
 
     /// Applies a batch: to memory and to the log, which is not synced.

@@ -31,6 +31,13 @@ public final class RocksDBIndex: Index {
         try RocksDBOpening(path: path, tables: tables, configuration: configuration).run()
     }
 
+    /// Removes the index at a path, open or not; does nothing where there is none.
+    ///
+    /// - Throws: ``IndexError`` with code `io`.
+    public static func destroy(path: String) throws(IndexError) {
+        try RocksDBDatabase.destroy(path)
+    }
+
     // MARK: - Reading
 
     /// The value of a key.

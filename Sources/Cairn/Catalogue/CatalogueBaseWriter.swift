@@ -1,0 +1,59 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+internal import CairnSegments
+
+/// Writes a base, a frame at a time.
+///
+/// Used by one thread.
+struct CatalogueBaseWriter {
+    private static let frameByteCount = 1 << 20
+
+    private let file: any DiskFile
+    private let sequence: UInt64
+    private var offset: UInt64 = 0
+    private var changes: [UInt8] = []
+    private var bytes: [UInt8]
+    // Rows are read by way of the index, which has its own errors: kept until the end.
+    private var failure: DiskError?
+
+    init(file: any DiskFile, header: CatalogueFormat.Header) {
+        self.file = file
+        sequence = header.preceding
+        bytes = CatalogueFormat.encode(header)
+    }
+
+    mutating func append(_ row: CatalogueChange) {
+        row.append(to: &changes)
+        if changes.count >= Self.frameByteCount { endFrame(.changes) }
+    }
+
+    /// Makes the base durable.
+    ///
+    /// - Returns: the bytes of the file.
+    mutating func finish() throws(StoreError) -> UInt64 {
+        if !changes.isEmpty { endFrame(.changes) }
+        endFrame(.end)
+        return try lower(
+            "writing the catalogue",
+            disk: { () throws(DiskError) in
+                if let failure { throw failure }
+                try file.sync()
+                return offset
+            })
+    }
+
+    private mutating func endFrame(_ kind: CatalogueFormat.FrameKind) {
+        CatalogueFormat.append(kind, sequence, changes, to: &bytes)
+        changes = []
+        defer { bytes = [] }
+        guard failure == nil else { return }
+        do throws(DiskError) {
+            try file.write(bytes.span, at: offset)
+            offset += UInt64(bytes.count)
+        } catch {
+            failure = error
+        }
+    }
+}

@@ -1,0 +1,310 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+internal import CairnSegments
+
+/// Finds the chunks of a store again and counts what refers to them.
+///
+/// Starts from an index that has everything else. First every whole record gets a row, then all
+/// references are followed from the links down, each node once, then the rows that nothing refers
+/// to go. Memory: what one segment holds, and the path to one node.
+struct IndexRebuild {
+    private static let rowCountMax = 4096
+
+    private let engine: Engine
+    private var report: RepairReport
+
+    init(engine: Engine, report: RepairReport) {
+        self.engine = engine
+        self.report = report
+    }
+
+    mutating func run() async throws(StoreError) -> RepairReport {
+        for segment in try await segments() { try await collect(segment) }
+        try await followLinks()
+        try await countUsage()
+        try await dropUnused()
+        try await engine.foldCatalogue()
+        return report
+    }
+
+    // MARK: - Collecting
+
+    private struct Found: Sendable {
+        var id: ChunkID
+        var placement: Placement
+    }
+
+    private func segments() async throws(StoreError) -> [SegmentNumber] {
+        try await engine.pool.run { [engine] (_) throws(StoreError) in
+            try lower(
+                "listing segments",
+                segments: { () throws(SegmentError) in
+                    try engine.segments.segments().map(\.number)
+                })
+        }
+    }
+
+    private mutating func collect(_ segment: SegmentNumber) async throws(StoreError) {
+        let (found, damagedRangeCount) = try await engine.pool.run {
+            [engine] (_) throws(StoreError) in
+            try Self.chunks(of: segment, engine)
+        }
+        report.damagedRangeCount += UInt64(damagedRangeCount)
+        var rest = found[...]
+        while !rest.isEmpty {
+            let some = rest.prefix(Self.rowCountMax)
+            rest = rest.dropFirst(some.count)
+            try await engine.transact { (transaction) throws(StoreError) in
+                for chunk in some { try transaction.collect(chunk.id, chunk.placement) }
+            }
+            try engine.checkCancellation("the repair")
+        }
+    }
+
+    // Whole ones only. A node is of use only with the list of its references behind it.
+    private static func chunks(
+        of segment: SegmentNumber, _ engine: Engine
+    ) throws(StoreError) -> ([Found], damagedRangeCount: Int) {
+        var found: [Found] = []
+        var node: Found?
+        let report = try lower(
+            "reading a segment",
+            segments: { () throws(SegmentError) in
+                try engine.segments.scan(segment) { (header, location) throws(SegmentError) in
+                    let id = ChunkID(header.name)
+                    switch header.type {
+                    case .chunk:
+                        found.append(
+                            Found(id: id, placement: Placement(location: location, kind: .data)))
+                    case .recipe:
+                        node = Found(id: id, placement: Placement(location: location, kind: .node))
+                        return
+                    case .referenceList:
+                        if let node, node.id == id, node.placement.location.isFollowed(by: location)
+                        {
+                            found.append(node)
+                        }
+                    default: break
+                    }
+                    node = nil
+                }
+            })
+        return (found, report.damage.count)
+    }
+
+    // MARK: - Following
+
+    private mutating func followLinks() async throws(StoreError) {
+        var after: [UInt8]?
+        while true {
+            let rows = try await page(Tables.links, after: after)
+            var roots: [ChunkID] = []
+            for row in rows {
+                // One that is damaged is reported by whoever reads it.
+                guard let link = try? LinkRow(decoding: row.value) else { continue }
+                if let root = link.rootID { roots.append(root) }
+            }
+            try await follow(roots)
+            guard let last = rows.last else { return }
+            after = last.key
+        }
+    }
+
+    private mutating func follow(_ roots: [ChunkID]) async throws(StoreError) {
+        var nodes = try await refer(to: roots)
+        while let node = nodes.popLast() {
+            let children: [ChunkID]
+            do throws(StoreError) {
+                children = try await engine.references(of: node.id, at: node.placement).children
+            } catch {
+                guard error.code == .corrupted else { throw error }
+                try await lose(node.id)
+                continue
+            }
+            nodes += try await refer(to: children)
+            try engine.checkCancellation("the repair")
+        }
+    }
+
+    // Counts references; returns the nodes among the chunks whose own are to be followed now.
+    private mutating func refer(to ids: [ChunkID]) async throws(StoreError) -> [Found] {
+        guard !ids.isEmpty else { return [] }
+        var counts: [ChunkID: UInt64] = [:]
+        for id in ids { counts[id, default: 0] += 1 }
+        let added = counts
+        let (nodes, lostCount) = try await engine.transact {
+            (transaction) throws(StoreError) -> ([Found], Int) in
+            var nodes: [Found] = []
+            var lostCount = 0
+            let ids = added.keys.sorted { $0.octets < $1.octets }
+            for (id, row) in zip(ids, try transaction.chunks(ids)) {
+                let count = added[id] ?? 0
+                guard let row else {
+                    try transaction.putLost(id, referenceCount: count)
+                    lostCount += 1
+                    continue
+                }
+                try transaction.put(id, row, referenceCount: row.referenceCount + count)
+                if row.referenceCount == 0, row.placement.kind == .node {
+                    nodes.append(Found(id: id, placement: row.placement))
+                }
+            }
+            return (nodes, lostCount)
+        }
+        report.lostChunkCount += UInt64(lostCount)
+        return nodes
+    }
+
+    private mutating func lose(_ id: ChunkID) async throws(StoreError) {
+        try await engine.transact { (transaction) throws(StoreError) in
+            let count = try transaction.chunks([id])[0]?.referenceCount ?? 0
+            try transaction.putLost(id, referenceCount: count)
+        }
+        report.lostChunkCount += 1
+    }
+
+    // MARK: - Counting
+
+    private mutating func countUsage() async throws(StoreError) {
+        var usage: [BucketID: [UsageCounter: Int64]] = [:]
+        var after: [UInt8]?
+        repeat {
+            let rows = try await page(Tables.links, after: after)
+            for row in rows {
+                guard let link = try? LinkRow(decoding: row.value) else { continue }
+                let bucket = BucketID(octets: Octets16(row.key.span.extracting(..<16)))
+                usage[bucket, default: [:]][.blobs, default: 0] += 1
+                usage[bucket, default: [:]][.logicalBytes, default: 0] +=
+                    Int64(clamping: link.byteCount)
+            }
+            after = rows.last?.key
+        } while after != nil
+        repeat {
+            let rows = try await page(Tables.objects, after: after)
+            for row in rows {
+                let bucket = BucketID(octets: Octets16(row.key.span.extracting(..<16)))
+                usage[bucket, default: [:]][.objects, default: 0] += 1
+            }
+            try await engine.transact { (transaction) throws(StoreError) in
+                for row in rows { try transaction.putReferences(ofObject: row) }
+            }
+            after = rows.last?.key
+        } while after != nil
+        for (bucket, counts) in usage {
+            try await engine.transact { (transaction) throws(StoreError) in
+                for (counter, count) in counts { try transaction.add(counter, of: bucket, count) }
+            }
+        }
+        report.blobCount = try await blobCount(usage)
+    }
+
+    // Those of deleted buckets are nobody's.
+    private func blobCount(
+        _ usage: [BucketID: [UsageCounter: Int64]]
+    ) async throws(StoreError) -> UInt64 {
+        var count: UInt64 = 0
+        var after: [UInt8]?
+        while true {
+            let rows = try await page(Tables.buckets, after: after)
+            for row in rows {
+                count += UInt64(clamping: usage[try RowKey.bucketID(of: row.key)]?[.blobs] ?? 0)
+            }
+            guard let last = rows.last else { return count }
+            after = last.key
+        }
+    }
+
+    private mutating func dropUnused() async throws(StoreError) {
+        var after: [UInt8]?
+        while true {
+            let rows = try await page(Tables.chunks, after: after)
+            let kept = try await engine.transact { (transaction) throws(StoreError) in
+                try transaction.settle(rows)
+            }
+            report.chunkCount += UInt64(kept)
+            guard let last = rows.last else { break }
+            after = last.key
+            try engine.checkCancellation("the repair")
+        }
+        report.chunkCount -= report.lostChunkCount
+    }
+
+    private func page(_ table: IndexTable, after: [UInt8]?) async throws(StoreError) -> [IndexEntry]
+    {
+        try await engine.read("reading \(table.name)") { (index) throws(IndexError) in
+            try index.scan(table, prefix: [], after: after, limit: Self.rowCountMax)
+        }
+    }
+}
+
+extension RecordLocation {
+    fileprivate func isFollowed(by other: RecordLocation) -> Bool {
+        segment == other.segment && offset + UInt64(byteCount) == other.offset
+    }
+}
+
+// MARK: - Rows
+
+// The counters beside the chunk table follow at the end, in one go.
+extension Transaction {
+    /// Notes where a chunk lies. Of several places the last counts.
+    fileprivate func collect(_ id: ChunkID, _ placement: Placement) throws(StoreError) {
+        try put(id, ChunkRow(placement: placement, referenceCount: 0))
+    }
+
+    fileprivate func put(
+        _ id: ChunkID, _ row: ChunkRow, referenceCount: UInt64
+    ) throws(StoreError) {
+        var row = row
+        row.referenceCount = referenceCount
+        try put(id, row)
+    }
+
+    /// A row for a chunk that is needed and nowhere: damaged, so that the next upload of the same
+    /// bytes puts it in its place. It counts no children, so it is no node, whatever it was.
+    fileprivate func putLost(_ id: ChunkID, referenceCount: UInt64) throws(StoreError) {
+        var row = ChunkRow(placement: .nowhere, referenceCount: referenceCount)
+        row.isDamaged = true
+        try put(id, row)
+        try put(Tables.damage, id.octets.bytes, [])
+    }
+
+    /// Drops what nothing refers to, and brings the counters up to date for the rest.
+    ///
+    /// - Returns: how many are left.
+    fileprivate func settle(_ rows: [IndexEntry]) throws(StoreError) -> Int {
+        var totals = ChunkTotals()
+        for row in rows {
+            let chunk = try lower(
+                "reading a chunk row",
+                core: { () throws(CoreError) in
+                    try ChunkRow(decoding: row.value)
+                })
+            if chunk.referenceCount == 0 {
+                try delete(Tables.chunks, row.key)
+            } else {
+                totals.insert(chunk.placement)
+            }
+        }
+        try add(totals)
+        return Int(totals.chunkCount)
+    }
+
+    fileprivate func putReferences(ofObject row: IndexEntry) throws(StoreError) {
+        // One that is damaged is reported by whoever reads it.
+        guard let object = try? ObjectRow(decoding: row.value) else { return }
+        let bucket = BucketID(octets: Octets16(row.key.span.extracting(..<16)))
+        let key = Array(row.key[16...])
+        for name in object.linkNames {
+            try put(Tables.references, RowKey.link(bucket, name) + key, [])
+        }
+    }
+}
+
+extension Placement {
+    /// Of a chunk that no segment has; the numbers of segments begin with 1.
+    static let nowhere = Placement(
+        location: RecordLocation(segment: SegmentNumber(0), offset: 0, byteCount: 8), kind: .data)
+}
