@@ -56,7 +56,8 @@ import Testing
         #expect(
             try await fields("stats").isSuperset(of: [
                 "accountCount", "bucketCount", "blobCount", "logicalByteCount", "storedByteCount",
-                "chunkCount", "segmentCount", "indexByteCount", "openUploadCount",
+                "chunkCount", "segmentCount", "indexByteCount", "catalogueByteCount",
+                "isCatalogueComplete", "openUploadCount",
             ]))
         #expect(
             try await fields("verify").isSuperset(of: [

@@ -19,8 +19,7 @@ struct CairnCommand: AsyncParsableCommand {
             InitCommand.self, BucketCommand.self, PutCommand.self, GetCommand.self,
             StatCommand.self, ListCommand.self, RemoveCommand.self, MountCommand.self,
             UploadCommand.self, WhyCommand.self, SweepCommand.self, ScrubCommand.self,
-            VerifyCommand.self,
-            StatisticsCommand.self,
+            VerifyCommand.self, BackupCommand.self, RepairCommand.self, StatisticsCommand.self,
             ServeCommand.self,
         ])
 }

@@ -145,7 +145,9 @@ extension Failure {
             "Give --passphrase-file or --key-file as when the store was created."
         case "bucketUnknown": "See `cairn bucket ls` and `cairn bucket create`."
         case "bucketNotEmpty": "Remove its blobs first (`cairn ls`, `cairn rm`), or give --force."
-        case "corrupted": "See what else is damaged with `cairn verify`."
+        case "corrupted":
+            "See what else is damaged with `cairn verify`; if the store does not open, rebuild its "
+                + "index with `cairn repair`."
         default: nil
         }
     }

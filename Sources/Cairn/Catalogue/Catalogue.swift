@@ -147,6 +147,20 @@ final class Catalogue: Sendable {
         }
     }
 
+    /// Calls `body` with the names of all files, oldest first, the one that is being written
+    /// last; no fold removes any meanwhile.
+    func withFiles<R>(
+        _ body: ([String]) throws(StoreError) -> R
+    ) throws(StoreError) -> R {
+        try folding.withLock { (_) throws(StoreError) in
+            try sync()
+            let files = try CatalogueFiles(disk)
+            return try body(
+                files.bases.map { CatalogueFormat.name(.base, $0) }
+                    + files.logs.map { CatalogueFormat.name(.log, $0) })
+        }
+    }
+
     private func writeBase(
         _ number: UInt32, _ sequence: UInt64, _ snapshot: any IndexSnapshot
     ) throws(StoreError) -> UInt64 {

@@ -30,7 +30,7 @@ enum StoreFormat {
     static let catalogue = "catalogue"
 
     private static let magic = Array("CairnSto".utf8)
-    private static let markerByteCountMax = 4096
+    static let markerByteCountMax = 4096
 
     static func encodeMarker(_ storeID: Octets16) -> [UInt8] {
         var writer = ByteWriter(capacity: 32)

@@ -117,7 +117,8 @@ struct StoreOpening: Sendable {
         try lower(
             "reading the store's marker",
             disk: { () throws(DiskError) in
-                try seams.disk.readAll(StoreFormat.marker, upTo: 4096)
+                try seams.disk.readAll(
+                    StoreFormat.marker, upTo: StoreFormat.markerByteCountMax)
             })
     }
 

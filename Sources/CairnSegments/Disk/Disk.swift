@@ -23,6 +23,14 @@ public protocol Disk: Sendable {
     /// the directories of both names were synced.
     func rename(_ source: String, to target: String) throws(DiskError)
 
+    /// Gives a file the same name on another disk too, without copying its bytes.
+    ///
+    /// - Returns: Whether that was possible; false where the two are different file systems, or
+    ///   the file system has no such thing.
+    /// - Throws: ``DiskError`` with code `notFound`, `exists`, `outOfSpace`, `permission`,
+    ///   `readOnly` or `io`.
+    func link(_ path: String, into target: any Disk) throws(DiskError) -> Bool
+
     /// Removes a file. Those who have it open can go on using it.
     func remove(_ path: String) throws(DiskError)
 
@@ -49,6 +57,11 @@ public protocol Disk: Sendable {
 
     /// How many bytes can still be written.
     func freeByteCount() throws(DiskError) -> UInt64
+}
+
+extension Disk {
+    /// False: by default a disk cannot.
+    public func link(_ path: String, into target: any Disk) throws(DiskError) -> Bool { false }
 }
 
 /// An open file.

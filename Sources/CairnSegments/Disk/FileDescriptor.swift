@@ -231,6 +231,17 @@ struct FileDescriptor: ~Copyable, Sendable {
         }
     }
 
+    /// False where there can be no second name.
+    borrowing func link(
+        _ source: String, to directory: borrowing FileDescriptor, _ target: String
+    ) throws(DiskError) -> Bool {
+        let targetNumber = directory.number
+        guard unsafe Glibc.linkat(number, source, targetNumber, target, 0) != 0 else { return true }
+        let failure = errno
+        guard ![EXDEV, EPERM, EMLINK, EOPNOTSUPP].contains(failure) else { return false }
+        throw DiskError(errno: failure, "linking \(source)")
+    }
+
     borrowing func remove(_ name: String) throws(DiskError) {
         _ = try Self.retrying("removing \(name)") { unsafe Glibc.unlinkat(number, name, 0) }
     }

@@ -66,6 +66,16 @@ public struct LocalDisk: Disk {
         }
     }
 
+    /// See ``Disk/link(_:into:)``.
+    public func link(_ path: String, into target: any Disk) throws(DiskError) -> Bool {
+        guard let target = target as? LocalDisk else { return false }
+        return try inDirectory(of: path) { (from, name) throws(DiskError) in
+            try target.inDirectory(of: path) { (to, targetName) throws(DiskError) in
+                try from.link(name, to: to, targetName)
+            }
+        }
+    }
+
     /// See ``Disk/remove(_:)``.
     public func remove(_ path: String) throws(DiskError) {
         try inDirectory(of: path) { (directory, name) throws(DiskError) in

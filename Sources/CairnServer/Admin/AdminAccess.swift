@@ -120,6 +120,14 @@ public protocol AdminAccess: Sendable {
     /// known to be damaged.
     func scrub() async throws(AdminError) -> ScrubInfo
 
+    /// Writes a consistent copy of the store while it is in use. Durable on return.
+    ///
+    /// - Parameters:
+    ///   - path: an absolute path of a directory that is empty or not there yet.
+    ///   - includesKeyFile: whether the copy can be opened without a key from elsewhere.
+    /// - Throws: `invalidArgument` (the directory is not empty).
+    func backUp(to path: String, includesKeyFile: Bool) async throws(AdminError) -> BackupInfo
+
     /// Verifies the store while it is in use.
     ///
     /// - Parameters:

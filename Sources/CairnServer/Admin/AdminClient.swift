@@ -171,6 +171,14 @@ public final class AdminClient: AdminAccess {
     /// Reads all stored records again.
     public func scrub() async throws(AdminError) -> ScrubInfo { try await ask(.POST, .scrub) }
 
+    /// Writes a consistent copy of the store; the server's user writes it.
+    public func backUp(
+        to path: String, includesKeyFile: Bool
+    ) async throws(AdminError) -> BackupInfo {
+        try await ask(
+            .POST, .backup, ["path": path, "keyFile": includesKeyFile ? "true" : nil])
+    }
+
     /// Frees what nothing needs, or tells what that would be.
     public func sweep(isPreview: Bool) async throws(AdminError) -> SweepInfo {
         try await ask(.POST, .sweep, ["preview": isPreview ? "true" : nil])

@@ -74,6 +74,10 @@ struct AdminResponder: HTTPResponder {
             return Response(status: .noContent)
         case (.get, .keepers): return Self.json(try await access.keepers(of: query.digest()))
         case (.post, .scrub): return Self.json(try await access.scrub())
+        case (.post, .backup):
+            return Self.json(
+                try await access.backUp(
+                    to: query.text("path"), includesKeyFile: query["keyFile"] == "true"))
         case (.post, .sweep):
             return Self.json(try await access.sweep(isPreview: query["preview"] == "true"))
         case (.post, .verify): return verify(query["depth"] == "full" ? .full : .structure)

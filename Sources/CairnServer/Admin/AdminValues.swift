@@ -94,7 +94,7 @@ public struct StatisticsInfo: Codable, Hashable, Sendable {
     public var blobCount: UInt64
     /// The sum of their sizes.
     public var logicalByteCount: UInt64
-    /// The bytes that segments and the index take on disk.
+    /// The bytes that segments, index and catalogue take on disk.
     public var storedByteCount: UInt64
     /// How many distinct chunks are stored.
     public var chunkCount: UInt64
@@ -102,6 +102,10 @@ public struct StatisticsInfo: Codable, Hashable, Sendable {
     public var segmentCount: UInt64
     /// The bytes that the index takes on disk, roughly; a part of ``storedByteCount``.
     public var indexByteCount: UInt64
+    /// The bytes of the catalogue, from which a lost index is rebuilt.
+    public var catalogueByteCount: UInt64
+    /// Whether the catalogue has everything; if not, the next compaction makes up for it.
+    public var isCatalogueComplete: Bool
     /// How many upload sessions are open.
     public var openUploadCount: UInt64
 
@@ -109,7 +113,7 @@ public struct StatisticsInfo: Codable, Hashable, Sendable {
     public init(
         accountCount: UInt64, bucketCount: UInt64, blobCount: UInt64, logicalByteCount: UInt64,
         storedByteCount: UInt64, chunkCount: UInt64, segmentCount: UInt64, indexByteCount: UInt64,
-        openUploadCount: UInt64
+        catalogueByteCount: UInt64, isCatalogueComplete: Bool, openUploadCount: UInt64
     ) {
         self.accountCount = accountCount
         self.bucketCount = bucketCount
@@ -119,6 +123,8 @@ public struct StatisticsInfo: Codable, Hashable, Sendable {
         self.chunkCount = chunkCount
         self.segmentCount = segmentCount
         self.indexByteCount = indexByteCount
+        self.catalogueByteCount = catalogueByteCount
+        self.isCatalogueComplete = isCatalogueComplete
         self.openUploadCount = openUploadCount
     }
 }
@@ -230,6 +236,29 @@ public struct ScrubInfo: Codable, Hashable, Sendable {
         self.damagedChunkCount = damagedChunkCount
         self.unusedDamageCount = unusedDamageCount
         self.damagedBlobs = damagedBlobs
+    }
+}
+
+/// What a backup holds.
+public struct BackupInfo: Codable, Hashable, Sendable {
+    /// Segment files in the backup.
+    public var segmentCount: UInt64
+    /// Bytes that backup and store share on disk.
+    public var linkedByteCount: UInt64
+    /// Bytes that were copied, without the index.
+    public var copiedByteCount: UInt64
+    /// Whether the key file is in the backup.
+    public var includesKeyFile: Bool
+
+    /// Makes figures from their parts.
+    public init(
+        segmentCount: UInt64, linkedByteCount: UInt64, copiedByteCount: UInt64,
+        includesKeyFile: Bool
+    ) {
+        self.segmentCount = segmentCount
+        self.linkedByteCount = linkedByteCount
+        self.copiedByteCount = copiedByteCount
+        self.includesKeyFile = includesKeyFile
     }
 }
 

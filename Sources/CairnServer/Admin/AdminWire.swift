@@ -18,12 +18,13 @@ internal import FoundationEssentials
 //   POST   /v1/sweep?preview                        -> SweepInfo
 //   GET    /v1/keepers?digest                       -> KeepersInfo
 //   POST   /v1/scrub                                -> ScrubInfo
+//   POST   /v1/backup?path&keyFile                  -> BackupInfo
 //   POST   /v1/verify?depth                         -> VerifyLine, one per line
 //
 // An error is an AdminFault with status 400 (of the request) or 500 (of the store).
 enum AdminPath: String, CaseIterable {
     case information, buckets, bucket, blobs, blob, mount, bytes, uploads, upload, statistics
-    case verify, sweep, scrub, keepers
+    case verify, sweep, scrub, keepers, backup
 
     /// The prefix names the version of the whole interface.
     static let prefix = "/v1/"

@@ -217,6 +217,18 @@ public struct LocalAccess: AdminAccess {
         }
     }
 
+    /// Writes a consistent copy of the store.
+    public func backUp(
+        to path: String, includesKeyFile: Bool
+    ) async throws(AdminError) -> BackupInfo {
+        do throws(StoreError) {
+            return BackupInfo(
+                try await store.backUp(to: path, includesKeyFile: includesKeyFile))
+        } catch {
+            throw AdminError(error)
+        }
+    }
+
     /// Frees what nothing needs, or tells what that would be.
     public func sweep(isPreview: Bool) async throws(AdminError) -> SweepInfo {
         do throws(StoreError) {
@@ -374,6 +386,14 @@ extension ScrubInfo {
     }
 }
 
+extension BackupInfo {
+    init(_ report: BackupReport) {
+        self.init(
+            segmentCount: report.segmentCount, linkedByteCount: report.linkedByteCount,
+            copiedByteCount: report.copiedByteCount, includesKeyFile: report.includesKeyFile)
+    }
+}
+
 extension StatisticsInfo {
     init(_ statistics: StoreStatistics) {
         self.init(
@@ -385,6 +405,8 @@ extension StatisticsInfo {
             chunkCount: UInt64(statistics.chunkCount),
             segmentCount: UInt64(statistics.segmentCount),
             indexByteCount: UInt64(statistics.indexByteCount),
+            catalogueByteCount: statistics.catalogueByteCount,
+            isCatalogueComplete: statistics.isCatalogueComplete,
             openUploadCount: UInt64(statistics.openUploadCount))
     }
 }

@@ -19,6 +19,8 @@ struct StatisticsCommand: StoreCommand {
             ("logical bytes", Quantity.exact(figures.logicalByteCount)),
             ("stored bytes", Quantity.exact(figures.storedByteCount)),
             ("of them index", Quantity.exact(figures.indexByteCount)),
+            ("of them catalogue", Quantity.exact(figures.catalogueByteCount)),
+            ("catalogue complete", figures.isCatalogueComplete ? "yes" : "not yet"),
             ("chunks", "\(figures.chunkCount)"),
             ("segments", "\(figures.segmentCount)"),
             ("open uploads", "\(figures.openUploadCount)"),

@@ -42,6 +42,15 @@ enum Path {
         _ = unsafe unlink(path)
     }
 
+    /// The path from the root on, for another process to find it by.
+    static func absolute(_ path: String) throws(FileFailure) -> String {
+        guard !path.hasPrefix("/") else { return path }
+        guard let directory = resolved(".") else {
+            throw FileFailure(attempt: "cannot find the working directory", number: errno)
+        }
+        return "\(directory)/\(path)"
+    }
+
     /// The directory part of `path`.
     static func directory(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
