@@ -134,6 +134,7 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: settings),
         .testTarget(
-            name: "CairnCommandTests", dependencies: ["cairn"], swiftSettings: settings),
+            name: "CairnCommandTests", dependencies: ["cairn", "CairnTestSupport"],
+            swiftSettings: settings),
     ]
 )

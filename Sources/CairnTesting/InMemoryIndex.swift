@@ -13,6 +13,11 @@ public final class InMemoryIndex: Index {
         case get, getMany, scan, begin, snapshot, commit, sync
     }
 
+    /// When an observer is told of a call.
+    public enum Moment: Hashable, Sendable {
+        case before, after
+    }
+
     private typealias State = [String: OrderedTree]
 
     private struct Shared {
@@ -25,6 +30,7 @@ public final class InMemoryIndex: Index {
         var isClosed = false
         var checkpoints: [String: State] = [:]
         var fault: (@Sendable (Operation) -> IndexError?)?
+        var observer: (@Sendable (Operation, Moment) -> Void)?
     }
     private let shared: Mutex<Shared>
     private let tables: [String: Int]
@@ -49,6 +55,20 @@ public final class InMemoryIndex: Index {
     /// index. Nil ends all faults, but no latched failure.
     public func setFault(_ fault: (@Sendable (Operation) -> IndexError?)?) {
         shared.withLock { $0.fault = fault }
+    }
+
+    /// Calls something before and after each call, on the caller's thread, which may be held up
+    /// there. Nil ends it.
+    public func setObserver(_ observer: (@Sendable (Operation, Moment) -> Void)?) {
+        shared.withLock { $0.observer = observer }
+    }
+
+    /// The index as it is now, with what a crash could lose of it.
+    public func copy() -> InMemoryIndex {
+        let (names, states) = shared.withLock { (self.names, $0.states) }
+        let copy = InMemoryIndex(names: names, state: states[0])
+        copy.shared.withLock { $0.states = states }
+        return copy
     }
 
     /// How many commits a crash now could lose.
@@ -90,25 +110,29 @@ public final class InMemoryIndex: Index {
 
     /// The value of a key, on the latest state.
     public func get(_ table: IndexTable, _ key: [UInt8]) throws(IndexError) -> [UInt8]? {
-        try view(.get).get(table, key)
+        try observed(.get) { () throws(IndexError) in try view(.get).get(table, key) }
     }
 
     /// The values of several keys, on the latest state.
     public func getMany(
         _ table: IndexTable, _ keys: [[UInt8]]
     ) throws(IndexError) -> [[UInt8]?] {
-        try view(.getMany).getMany(table, keys)
+        try observed(.getMany) { () throws(IndexError) in try view(.getMany).getMany(table, keys) }
     }
 
     /// The first rows of a range, on the latest state.
     public func scan(
         _ table: IndexTable, from: [UInt8], before: [UInt8]?, limit: Int
     ) throws(IndexError) -> [IndexEntry] {
-        try view(.scan).scan(table, from: from, before: before, limit: limit)
+        try observed(.scan) { () throws(IndexError) in
+            try view(.scan).scan(table, from: from, before: before, limit: limit)
+        }
     }
 
     /// A consistent view as of now.
-    public func snapshot() throws(IndexError) -> any IndexSnapshot { try view(.snapshot) }
+    public func snapshot() throws(IndexError) -> any IndexSnapshot {
+        try observed(.snapshot) { () throws(IndexError) in try view(.snapshot) }
+    }
 
     /// Starts a transaction.
     public func begin() throws(IndexError) -> any IndexTransaction {
@@ -119,8 +143,10 @@ public final class InMemoryIndex: Index {
 
     /// Makes earlier commits survive every crash.
     public func sync() throws(IndexError) {
-        try mutate(.sync) { shared throws(IndexError) in
-            shared.states.removeFirst(shared.states.count - 1)
+        try observed(.sync) { () throws(IndexError) in
+            try mutate(.sync) { shared throws(IndexError) in
+                shared.states.removeFirst(shared.states.count - 1)
+            }
         }
     }
 
@@ -181,6 +207,15 @@ public final class InMemoryIndex: Index {
         _ changes: [String: [[UInt8]: InMemoryChange]], reads: [String: Set<[UInt8]>],
         since begin: UInt64
     ) throws(IndexError) {
+        try observed(.commit) { () throws(IndexError) in
+            try apply(changes, reads: reads, since: begin)
+        }
+    }
+
+    private func apply(
+        _ changes: [String: [[UInt8]: InMemoryChange]], reads: [String: Set<[UInt8]>],
+        since begin: UInt64
+    ) throws(IndexError) {
         try mutate(.commit) { shared throws(IndexError) in
             var state = shared.states[shared.states.count - 1]
             for (table, keys) in reads {
@@ -207,6 +242,15 @@ public final class InMemoryIndex: Index {
     }
 
     // MARK: -
+
+    private func observed<R>(
+        _ operation: Operation, _ body: () throws(IndexError) -> R
+    ) throws(IndexError) -> R {
+        let observer = shared.withLock { $0.observer }
+        observer?(operation, .before)
+        defer { observer?(operation, .after) }
+        return try body()
+    }
 
     private var names: [String] { tables.sorted { $0.value < $1.value }.map(\.key) }
 

@@ -277,6 +277,10 @@ extension SimulatedDiskState {
         return bytes.read(0, Int(bytes.byteCount))
     }
 
+    func allFiles() -> [(path: String, bytes: [UInt8])] {
+        names.keys.sorted().compactMap { path in contents(of: path).map { (path, $0) } }
+    }
+
     mutating func setContents(of path: String, to bytes: [UInt8]) {
         var content = SparseBytes()
         content.write(bytes[...], at: 0)

@@ -16,6 +16,7 @@ internal import Synchronization
 public final class SimulatedDisk: Disk {
     /// Not the standard library's mutex, whose order the thread sanitizer does not see.
     private let state: Monitor<SimulatedDiskState>
+    private let observer = Monitor<(@Sendable (SimulatedOperation) -> Void)?>(nil)
 
     /// An empty disk.
     ///
@@ -39,6 +40,15 @@ public final class SimulatedDisk: Disk {
     /// The disk as it is found after the power was cut now, each unsynced change dropped, kept or
     /// torn as the seed decides.
     public func crash(seed: UInt64) -> SimulatedDisk { crash(.random(seed: seed)) }
+
+    /// The disk as it is now, with what a crash could lose of it.
+    public func copy() -> SimulatedDisk { SimulatedDisk(state.withLock { $0 }) }
+
+    /// Calls something before each call that changes the disk, on the caller's thread; nil ends
+    /// it. See ``SimulatedOperation/isChange``.
+    public func setObserver(_ observer: (@Sendable (SimulatedOperation) -> Void)?) {
+        self.observer.withLock { $0 = observer }
+    }
 
     /// Lets every call fail with code `io` once a number of changing calls were made, counted
     /// from the first call on this disk.
@@ -95,6 +105,9 @@ public final class SimulatedDisk: Disk {
     /// Not counted, and never fails.
     public func contents(of path: String) -> [UInt8]? { state.withLock { $0.contents(of: path) } }
 
+    /// All files with their bytes, in the order of their paths. Not counted, and never fails.
+    public func files() -> [(path: String, bytes: [UInt8])] { state.withLock { $0.allFiles() } }
+
     /// Replaces a file, or creates it, with durable bytes.
     ///
     /// Not counted, and never fails.
@@ -106,17 +119,20 @@ public final class SimulatedDisk: Disk {
 
     /// See ``Disk/open(_:_:)``.
     public func open(_ path: String, _ mode: DiskOpenMode) throws(DiskError) -> any DiskFile {
+        if mode.access == .create { tell(.create) }
         let inode = try state.withLock { (state) throws(DiskError) in try state.open(path, mode) }
         return SimulatedFile(self, inode, mode, path)
     }
 
     /// See ``Disk/rename(_:to:)``.
     public func rename(_ source: String, to target: String) throws(DiskError) {
+        tell(.rename)
         try state.withLock { (state) throws(DiskError) in try state.rename(source, to: target) }
     }
 
     /// See ``Disk/remove(_:)``.
     public func remove(_ path: String) throws(DiskError) {
+        tell(.remove)
         try state.withLock { (state) throws(DiskError) in try state.remove(path) }
     }
 
@@ -127,11 +143,13 @@ public final class SimulatedDisk: Disk {
 
     /// See ``Disk/createDirectory(_:)``.
     public func createDirectory(_ path: String) throws(DiskError) {
+        tell(.createDirectory)
         try state.withLock { (state) throws(DiskError) in try state.createDirectory(path) }
     }
 
     /// See ``Disk/syncDirectory(_:)``.
     public func syncDirectory(_ path: String) throws(DiskError) {
+        tell(.syncDirectory)
         try state.withLock { (state) throws(DiskError) in try state.syncDirectory(path) }
     }
 
@@ -159,6 +177,11 @@ public final class SimulatedDisk: Disk {
         try state.withLock { (state) throws(DiskError) in try body(&state) }
     }
 
+    fileprivate func tell(_ operation: SimulatedOperation) {
+        let observer = observer.withLock { $0 }
+        observer?(operation)
+    }
+
     fileprivate func release(_ inode: Int) { state.withLock { $0.release(inode) } }
 
     fileprivate func unlock(_ path: String) { state.withLock { $0.unlock(path) } }
@@ -184,6 +207,7 @@ private final class SimulatedFile: DiskFile {
     func write(_ bytes: Span<UInt8>, at offset: UInt64) throws(DiskError) {
         try requireOpen(forWriting: true)
         let copy = [UInt8](copying: bytes)
+        disk.tell(.write)
         try disk.onFile { (state) throws(DiskError) in
             try state.write(copy, at: offset, to: inode, isDirect: mode.isBypassingCache)
         }
@@ -201,11 +225,13 @@ private final class SimulatedFile: DiskFile {
 
     func sync() throws(DiskError) {
         try requireOpen(forWriting: false)
+        disk.tell(.sync)
         try disk.onFile { (state) throws(DiskError) in try state.sync(inode) }
     }
 
     func allocate(byteCount: UInt64) throws(DiskError) {
         try requireOpen(forWriting: true)
+        disk.tell(.allocate)
         try disk.onFile { (state) throws(DiskError) in
             try state.allocate(byteCount, of: inode)
         }
@@ -213,6 +239,7 @@ private final class SimulatedFile: DiskFile {
 
     func truncate(to byteCount: UInt64) throws(DiskError) {
         try requireOpen(forWriting: true)
+        disk.tell(.truncate)
         try disk.onFile { (state) throws(DiskError) in
             try state.truncate(inode, to: byteCount)
         }

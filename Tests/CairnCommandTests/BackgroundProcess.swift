@@ -1,26 +1,26 @@
 // Part of Cairn, a content-addressed blob store.
+import CairnTestSupport
 import Foundation
 
 /// A `cairn` that runs beside the test; stopped with this object at the latest.
 final class BackgroundProcess: Sendable {
-    private let process: Process
+    private let process: ChildProcess
     private let input = Pipe()
     private let output = Pipe()
 
     /// Starts `cairn` with the arguments.
     init(_ tool: CairnTool, _ arguments: [String]) throws {
-        process = tool.child(arguments)
-        process.standardInput = input
-        process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
         // A process that ends early must fail the test, not the test runner.
         signal(SIGPIPE, SIG_IGN)
-        try process.runWithSignals()
+        process = try tool.child(
+            arguments, input: .descriptor(input.fileHandleForReading.fileDescriptor),
+            output: .descriptor(output.fileHandleForWriting.fileDescriptor), error: .null)
+        // Only the child has them now, so that each side sees the other's end.
+        try input.fileHandleForReading.close()
+        try output.fileHandleForWriting.close()
     }
 
-    deinit {
-        if process.isRunning { process.terminate() }
-    }
+    deinit { process.signal(SIGTERM) }
 
     /// The first line that the process prints; empty when it ends without one.
     func firstLine() async -> String {
@@ -49,24 +49,10 @@ final class BackgroundProcess: Sendable {
 
     /// Asks the process to stop and answers its exit code.
     func stop(_ signal: Int32 = SIGTERM) async -> Int32 {
-        kill(process.processIdentifier, signal)
+        process.signal(signal)
         return await end()
     }
 
     /// Waits for the end of the process and answers its exit code.
-    func end() async -> Int32 {
-        await onThread { [self] in
-            process.waitUntilExit()
-            return process.terminationStatus
-        }
-    }
-
-    /// Runs something that blocks away from the threads that run tests.
-    private func onThread<Result: Sendable>(
-        _ body: @escaping @Sendable () -> Result
-    ) async -> Result {
-        await withCheckedContinuation { waiter in
-            Thread.detachNewThread { waiter.resume(returning: body()) }
-        }
-    }
+    func end() async -> Int32 { await process.end() }
 }

@@ -1,4 +1,5 @@
 // Part of Cairn, a content-addressed blob store.
+import CairnTestSupport
 import Foundation
 
 /// What a finished process left.
@@ -64,14 +65,12 @@ final class CairnTool: Sendable {
         _ arguments: [String], input: [UInt8] = [], environment: [String: String] = [:]
     ) async throws -> Outcome {
         let files = try ChildFiles(in: scratch, input: input)
-        let process = child(arguments, environment: environment)
-        process.standardInput = files.input
-        process.standardOutput = files.output
-        process.standardError = files.error
-        try await process.runToEnd()
+        let process = try child(
+            arguments, environment: environment, input: .file(files.input),
+            output: .file(files.output), error: .file(files.error))
         return try Outcome(
-            exitCode: process.terminationStatus, output: files.outputBytes(),
-            error: String(decoding: files.errorBytes(), as: UTF8.self))
+            exitCode: await process.end(), output: read(files.output),
+            error: String(decoding: read(files.error), as: UTF8.self))
     }
 
     /// Runs a command to its end.
@@ -86,18 +85,18 @@ final class CairnTool: Sendable {
         return outcome
     }
 
-    /// A process that is ready to run `cairn` on the store.
-    func child(_ arguments: [String], environment: [String: String] = [:]) -> Process {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments =
-            ["timeout", "--kill-after=5", "\(Self.secondsMax)", Self.executable] + arguments
+    /// Starts `cairn` on the store.
+    func child(
+        _ arguments: [String], environment: [String: String] = [:], input: ChildProcess.Stream,
+        output: ChildProcess.Stream, error: ChildProcess.Stream
+    ) throws -> ChildProcess {
         // What the developer's own environment says about a store must not matter.
         var merged = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("CAIRN_") }
         merged["CAIRN_STORE"] = store
-        process.environment = merged.merging(environment) { _, new in new }
-        process.currentDirectoryURL = scratch
-        return process
+        return try ChildProcess(
+            ["/usr/bin/timeout", "--kill-after=5", "\(Self.secondsMax)", Self.executable]
+                + arguments, environment: merged.merging(environment) { _, new in new },
+            directory: scratch.path, input: input, output: output, error: error)
     }
 
     /// The program, which the build leaves beside the test bundle.
@@ -118,49 +117,16 @@ struct UnexpectedFailure: Error, CustomStringConvertible {
 
 /// Files that stand for the standard streams, so that no pipe can fill up.
 private struct ChildFiles {
-    let input: FileHandle
-    let output: FileHandle
-    let error: FileHandle
-    private let outputURL: URL
-    private let errorURL: URL
+    let input: String
+    let output: String
+    let error: String
 
     init(in directory: URL, input bytes: [UInt8]) throws {
         let streams = directory.appendingPathComponent(".streams-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: streams, withIntermediateDirectories: true)
-        outputURL = streams.appendingPathComponent("output")
-        errorURL = streams.appendingPathComponent("error")
-        let inputURL = streams.appendingPathComponent("input")
-        try Data(bytes).write(to: inputURL)
-        for url in [outputURL, errorURL] { try Data().write(to: url) }
-        input = try FileHandle(forReadingFrom: inputURL)
-        output = try FileHandle(forWritingTo: outputURL)
-        error = try FileHandle(forWritingTo: errorURL)
-    }
-
-    func outputBytes() throws -> [UInt8] { try [UInt8](Data(contentsOf: outputURL)) }
-    func errorBytes() throws -> [UInt8] { try [UInt8](Data(contentsOf: errorURL)) }
-}
-
-extension Process {
-    /// Starts the process and waits for its end without blocking a thread.
-    func runToEnd() async throws {
-        try await withCheckedThrowingContinuation {
-            (waiter: CheckedContinuation<Void, any Error>) in
-            terminationHandler = { _ in waiter.resume() }
-            do { try runWithSignals() } catch { waiter.resume(throwing: error) }
-        }
-    }
-
-    /// Starts the process with all signals deliverable.
-    ///
-    /// A child inherits the mask of the thread that starts it, and the threads that run tests
-    /// block SIGTERM: neither `stop` nor `timeout` could end it then.
-    func runWithSignals() throws {
-        var none = sigset_t()
-        var before = sigset_t()
-        sigemptyset(&none)
-        pthread_sigmask(SIG_SETMASK, &none, &before)
-        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-        try run()
+        input = streams.appendingPathComponent("input").path
+        output = streams.appendingPathComponent("output").path
+        error = streams.appendingPathComponent("error").path
+        try Data(bytes).write(to: URL(fileURLWithPath: input))
     }
 }

@@ -1,4 +1,5 @@
 // Part of Cairn, a content-addressed blob store.
+import CairnTestSupport
 import Foundation
 import Testing
 
@@ -89,14 +90,10 @@ import Testing
     /// What the tool's own digest of the same bytes would be, computed by another program.
     private static func digest(of bytes: [UInt8], _ tool: CairnTool) async throws -> String {
         let file = try tool.file("check", bytes)
-        let process = Process()
-        let output = Pipe()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/sha256sum")
-        process.arguments = [file]
-        process.standardOutput = output
-        try await process.runToEnd()
-        let text = String(
-            decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        let output = tool.path("check.digest")
+        let process = try ChildProcess(["/usr/bin/sha256sum", file], output: .file(output))
+        await process.end()
+        let text = String(decoding: try read(output), as: UTF8.self)
         return "sha256:" + (text.split(separator: " ").first ?? "")
     }
 }

@@ -124,30 +124,28 @@ import Testing
         }
     }
 
-    @Test func `a lock that another process holds names that process`() throws {
-        try withTemporaryDirectory { root in
+    @Test func `a lock that another process holds names that process`() async throws {
+        try await withTemporaryDirectory { root in
             let disk = try LocalDisk(root: root)
-            let process = Process()
-            process.executableURL = URL(fileURLWithPath: "/bin/sh")
-            // Locks, writes its number, says so, and ends when its input does.
-            process.arguments = [
-                "-c", "exec 9>\"$0\"; flock 9; echo $$ >&9; echo; read x", root + "/lock",
-            ]
             let input = Pipe()
             let output = Pipe()
-            process.standardInput = input
-            process.standardOutput = output
-            try process.run()
+            // Locks, writes its number, says so, and ends when its input does.
+            let process = try ChildProcess(
+                [
+                    "/bin/sh", "-c", "exec 9>\"$0\"; flock 9; echo $$ >&9; echo; read x",
+                    root + "/lock",
+                ], input: .descriptor(input.fileHandleForReading.fileDescriptor),
+                output: .descriptor(output.fileHandleForWriting.fileDescriptor))
             _ = output.fileHandleForReading.readData(ofLength: 1)
             do throws(DiskError) {
                 _ = try disk.lock("lock")
                 Issue.record("the lock was taken twice")
             } catch {
                 #expect(error.code == .locked)
-                #expect(error.message.contains("process \(process.processIdentifier)"))
+                #expect(error.message.contains("process \(process.number)"))
             }
             try input.fileHandleForWriting.close()
-            process.waitUntilExit()
+            await process.end()
             try disk.lock("lock").release()
         }
     }

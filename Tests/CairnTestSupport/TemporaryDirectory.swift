@@ -30,3 +30,12 @@ public func withTemporaryDirectory<Result>(_ body: (String) throws -> Result) th
     let directory = try TemporaryDirectory()
     return try withExtendedLifetime(directory) { try body(directory.path) }
 }
+
+/// The same for work that waits.
+public func withTemporaryDirectory<Result>(
+    _ body: (String) async throws -> Result
+) async throws -> Result {
+    let directory = try TemporaryDirectory()
+    defer { withExtendedLifetime(directory) {} }
+    return try await body(directory.path)
+}

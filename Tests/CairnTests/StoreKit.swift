@@ -56,14 +56,24 @@ struct SimulatedStore {
             clock: clock, random: SeededRandom(seed: seed), segments: segments)
     }
 
+    /// The index as it is.
+    var index: InMemoryIndex { slot.current }
+
+    /// A store that was found on this disk with this index.
+    func found(_ disk: SimulatedDisk, _ index: InMemoryIndex) -> SimulatedStore {
+        var copy = self
+        copy.disk = disk
+        copy.slot = IndexSlot(index)
+        return copy
+    }
+
     /// What is left after a power cut now: at least everything that was acknowledged.
     func afterPowerCut(seed: UInt64) -> SimulatedStore {
         while true {
             let removedCount = disk.count(of: .remove)
-            var copy = self
             // The index first: its synced rows never refer to segments that were synced later.
-            copy.slot = IndexSlot(slot.current.crash(seed: seed))
-            copy.disk = disk.crash(seed: seed)
+            let index = index.crash(seed: seed)
+            let copy = found(disk.crash(seed: seed), index)
             // Nor to one that was removed in between, unless that happened just now.
             if disk.count(of: .remove) == removedCount { return copy }
         }

@@ -41,7 +41,19 @@ public final class Bucket: Sendable {
 
     func keys() async throws(StoreError) -> BucketKeys {
         try engine.checkOpen()
-        return try await engine.keys.keys(of: row, bucketID)
+        do throws(StoreError) {
+            return try await engine.keys.keys(of: row, bucketID)
+        } catch {
+            // Its keys go with a bucket: a handle that is left over is no damage.
+            guard error.code == .corrupted, try await !isThere() else { throw error }
+            throw StoreError(.bucketUnknown, "the bucket was deleted")
+        }
+    }
+
+    private func isThere() async throws(StoreError) -> Bool {
+        try await engine.read("looking for a bucket") { [bucketID] (index) throws(IndexError) in
+            try index.get(Tables.buckets, bucketID.octets.bytes) != nil
+        }
     }
 
     /// A name for a digest that says nothing to whoever has a copy of the store and no key.

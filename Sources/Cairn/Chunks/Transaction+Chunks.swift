@@ -155,6 +155,11 @@ struct ChunkTotals {
         count(placement, -1)
     }
 
+    mutating func add(_ other: ChunkTotals) {
+        chunkCount += other.chunkCount
+        byteCounts.merge(other.byteCounts, uniquingKeysWith: +)
+    }
+
     mutating func move(from old: Placement, to new: Placement) {
         count(old, -1)
         count(new, 1)

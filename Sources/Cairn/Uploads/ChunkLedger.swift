@@ -8,8 +8,8 @@ internal import CairnIndex
 /// A reference is counted once per occurrence: when a chunk is emitted it is counted for the
 /// session's spine, and when the spine becomes a node the count passes to the node. A node counts
 /// its children once, however often it occurs. Whether a node is new is decided inside the
-/// transaction: if it has the row of a node, its children are counted already. Every further occurrence is
-/// taken back.
+/// transaction: if it has the row of a node, its children are counted already. Every further
+/// occurrence is taken back.
 struct ChunkLedger: Sendable {
     struct Entry: Sendable {
         var placement: Placement

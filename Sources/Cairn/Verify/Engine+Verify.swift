@@ -66,18 +66,15 @@ extension Engine {
             children: children, byteCount: UInt64(location.byteCount) + UInt64(record.count))
     }
 
-    /// Reads every record of a segment; describes what is damaged.
+    /// Reads every record of a segment; answers what is damaged.
     func scan(
         _ segment: SegmentNumber
-    ) throws(SegmentError) -> (problems: [String], byteCount: UInt64) {
+    ) throws(SegmentError) -> (damage: [Range<UInt64>], byteCount: UInt64) {
         var byteCount: UInt64 = 0
         let report = try segments.scan(segment) { (_, location, _) throws(SegmentError) in
             byteCount += UInt64(location.byteCount)
         }
-        let problems = report.damage.map { range in
-            "segment \(segment): bytes \(range.lowerBound) to \(range.upperBound) are damaged"
-        }
-        return (problems, byteCount)
+        return (report.damage, byteCount)
     }
 
     private func recordHeader(

@@ -7,7 +7,9 @@ internal import CairnSegments
 extension Store {
     /// Checks that the store is sound, while it is in use.
     ///
-    /// Rows are read from one snapshot of the index. Memory: 50 bytes per chunk for the recount.
+    /// Rows are read from one snapshot of the index. References are counted anew, from links,
+    /// upload sessions and the reference lists in segments, and compared with the counts in the
+    /// index: half a million chunks at a time, so that 64 MiB of memory are enough.
     ///
     /// - Parameters:
     ///   - depth: what to read.
@@ -32,8 +34,8 @@ private struct Verifier {
     var report: VerifyReport
     var progress = VerifyProgress()
     let onProgress: (@Sendable (VerifyProgress) -> Void)?
-    // What links, sessions and nodes name, by occurrence.
-    var counts: [ChunkID: UInt64] = [:]
+    // What is damaged in segments, whether anything needs it or not.
+    var damage: [SegmentNumber: [Range<UInt64>]] = [:]
 
     init(
         engine: Engine, depth: VerifyDepth, report: VerifyReport,
@@ -56,10 +58,9 @@ private struct Verifier {
         for bucket in try await buckets(snapshot) {
             try await check(bucket, snapshot)
         }
-        try await countDeletedBuckets(snapshot)
-        try await countUploads(snapshot)
-        try await checkChunks(snapshot)
-        if depth == .full { try await checkSegments() }
+        if depth == .full { try await readSegments() }
+        var audit = ReferenceAudit(engine: engine, snapshot: snapshot, damage: damage)
+        try await audit.run(&report)
         return report
     }
 
@@ -184,7 +185,6 @@ private struct Verifier {
                     try LinkRow(decoding: row.value)
                 })
             byteCount = link.byteCount
-            if let root = link.rootID { counts[root, default: 0] += 1 }
             let key = try await engine.sealingKey(of: link.sealedCapability, owner: bucket.bucketID)
             let capability = try await engine.pool.run { [engine] (context) throws(StoreError) in
                 try engine.open(link, name, under: key, &context)
@@ -224,134 +224,9 @@ private struct Verifier {
         }
     }
 
-    // MARK: - Chunks
+    // MARK: - Segments
 
-    // Their links count until the sweep has worked them off.
-    private mutating func countDeletedBuckets(
-        _ snapshot: any IndexSnapshot
-    ) async throws(StoreError) {
-        let (roots, problemCount) = try await page(snapshot) {
-            (snapshot) throws(IndexError) -> ([ChunkID], Int) in
-            var roots: [ChunkID] = []
-            var problemCount = 0
-            try snapshot.forEachRow(Tables.deletedBuckets, prefix: []) {
-                (bucket) throws(IndexError) in
-                try snapshot.forEachRow(Tables.links, prefix: bucket.key) {
-                    (row) throws(IndexError) in
-                    do throws(CoreError) {
-                        if let root = try LinkRow(decoding: row.value).rootID { roots.append(root) }
-                    } catch {
-                        problemCount += 1
-                    }
-                }
-            }
-            return (roots, problemCount)
-        }
-        for root in roots { counts[root, default: 0] += 1 }
-        if problemCount > 0 { report.add("\(problemCount) links of deleted buckets are damaged") }
-    }
-
-    private mutating func countUploads(_ snapshot: any IndexSnapshot) async throws(StoreError) {
-        let rows = try await page(snapshot) { (snapshot) throws(IndexError) in
-            var rows: [IndexEntry] = []
-            try snapshot.forEachRow(Tables.uploads, prefix: []) { (row) throws(IndexError) in
-                rows.append(row)
-            }
-            return rows
-        }
-        for row in rows {
-            do throws(StoreError) {
-                let id = try RowKey.uploadID(of: row.key)
-                for held in try await engine.heldChunks(of: row.value, id) {
-                    counts[held, default: 0] += 1
-                }
-            } catch {
-                try note(error, "an upload session's row is damaged")
-            }
-        }
-    }
-
-    private mutating func checkChunks(_ snapshot: any IndexSnapshot) async throws(StoreError) {
-        var stored: [ChunkID: UInt64] = [:]
-        var found = ChunkTotals()
-        var after: [UInt8]?
-        while true {
-            let rows = try await page(snapshot) { [after] (snapshot) throws(IndexError) in
-                try snapshot.scan(Tables.chunks, prefix: [], after: after, limit: 1024)
-            }
-            for row in rows { try await checkChunk(row, &stored, &found, snapshot) }
-            guard rows.count == 1024 else { break }
-            after = rows.last?.key
-        }
-        try await check(found, snapshot)
-        for (id, count) in stored where counts[id] ?? 0 != count {
-            report.add("chunk \(id): \(count) references stored, \(counts[id] ?? 0) found")
-        }
-        for id in counts.keys where stored[id] == nil {
-            report.add("chunk \(id) is in use and has no row")
-        }
-    }
-
-    // The record must be where the row says and name the chunk; nodes count their children.
-    private mutating func checkChunk(
-        _ row: IndexEntry, _ stored: inout [ChunkID: UInt64], _ found: inout ChunkTotals,
-        _ snapshot: any IndexSnapshot
-    ) async throws(StoreError) {
-        do throws(StoreError) {
-            let id = try RowKey.chunkID(of: row.key)
-            let chunk = try lower(
-                "reading a chunk row",
-                core: { () throws(CoreError) in
-                    try ChunkRow(decoding: row.value)
-                })
-            stored[id] = chunk.referenceCount
-            if chunk.referenceCount == 0 { try await expectGarbage(id, snapshot) }
-            found.insert(chunk.placement)
-            for child in try await engine.references(of: id, at: chunk.placement).children {
-                counts[child, default: 0] += 1
-            }
-        } catch {
-            try note(error, "chunk \(Hex.encode(row.key)): \(error.message)")
-        }
-    }
-
-    // The counters that follow the chunk table.
-    private mutating func check(
-        _ found: ChunkTotals, _ snapshot: any IndexSnapshot
-    ) async throws(StoreError) {
-        let (count, usage) = try await page(snapshot) {
-            (snapshot) throws(IndexError) -> (Int64, [[UInt8]: Int64]) in
-            var usage: [[UInt8]: Int64] = [:]
-            try snapshot.forEachRow(Tables.segmentUsage, prefix: []) { (row) throws(IndexError) in
-                usage[row.key] = try snapshot.count(Tables.segmentUsage, row.key)
-            }
-            return (try snapshot.count(Tables.meta, MetaKey.chunkCount), usage)
-        }
-        if count != found.chunkCount {
-            report.add("\(count) chunks are counted, there are \(found.chunkCount)")
-        }
-        var unused = usage.filter { $0.value != 0 }
-        for (segment, byteCount) in found.byteCounts {
-            let counted = unused.removeValue(forKey: RowKey.segment(segment)) ?? 0
-            guard counted != byteCount else { continue }
-            report.add("segment \(segment): \(counted) bytes are counted as used, not \(byteCount)")
-        }
-        for (key, counted) in unused {
-            report.add("segment \(Hex.encode(key)): \(counted) bytes are counted as used, not 0")
-        }
-    }
-
-    // What nothing needs must be in the sweep's list, or it would stay for ever.
-    private mutating func expectGarbage(
-        _ id: ChunkID, _ snapshot: any IndexSnapshot
-    ) async throws(StoreError) {
-        let isListed = try await page(snapshot) { (snapshot) throws(IndexError) in
-            try snapshot.get(Tables.garbage, id.octets.bytes) != nil
-        }
-        if !isListed { report.add("chunk \(id) has no references and is not listed as garbage") }
-    }
-
-    private mutating func checkSegments() async throws(StoreError) {
+    private mutating func readSegments() async throws(StoreError) {
         let engine = engine
         let segments = try await engine.pool.run { (_) throws(StoreError) in
             try lower(
@@ -362,7 +237,7 @@ private struct Verifier {
         }
         for segment in segments {
             try checkCancellation()
-            let (problems, byteCount) = try await engine.pool.run { (_) throws(StoreError) in
+            let (found, byteCount) = try await engine.pool.run { (_) throws(StoreError) in
                 try lower(
                     "reading segments",
                     segments: { () throws(SegmentError) in
@@ -370,7 +245,7 @@ private struct Verifier {
                     })
             }
             report.checkedByteCount += byteCount
-            for problem in problems { report.add(problem) }
+            if !found.isEmpty { damage[segment] = found }
         }
     }
 

@@ -45,6 +45,9 @@ public struct VerifyReport: Hashable, Sendable {
     public internal(set) var checkedBlobCount: UInt64 = 0
     /// Bytes of blobs and segments that were read.
     public internal(set) var checkedByteCount: UInt64 = 0
+    /// Damaged places in segments that no chunk needs: what a power cut tore before it was
+    /// acknowledged, or dead bytes. Nothing is lost there.
+    public internal(set) var unusedDamageCount: UInt64 = 0
     /// The problems, at most ``problemCountMax``.
     public internal(set) var problems: [VerifyProblem] = []
     /// How many problems there are.

@@ -312,16 +312,20 @@ public struct VerifyInfo: Codable, Hashable, Sendable {
     public var checkedBlobCount: UInt64
     /// How many bytes were read and checked.
     public var checkedByteCount: UInt64
+    /// Damaged places that nothing needs: nothing is lost there.
+    public var unusedDamageCount: UInt64
     /// One sentence per finding; empty when the store is sound.
     public var problems: [String]
 
     /// Makes a report from its parts.
     public init(
-        isSound: Bool, checkedBlobCount: UInt64, checkedByteCount: UInt64, problems: [String]
+        isSound: Bool, checkedBlobCount: UInt64, checkedByteCount: UInt64,
+        unusedDamageCount: UInt64, problems: [String]
     ) {
         self.isSound = isSound
         self.checkedBlobCount = checkedBlobCount
         self.checkedByteCount = checkedByteCount
+        self.unusedDamageCount = unusedDamageCount
         self.problems = problems
     }
 }

@@ -424,6 +424,7 @@ extension VerifyInfo {
         self.init(
             isSound: report.isSound, checkedBlobCount: report.checkedBlobCount,
             checkedByteCount: report.checkedByteCount,
+            unusedDamageCount: report.unusedDamageCount,
             problems: report.problems.map { $0.description })
     }
 }

@@ -43,6 +43,11 @@ struct VerifyCommand: StoreCommand {
     private func print(_ report: VerifyInfo) throws {
         if options.json { return try Output.json(report) }
         for problem in report.problems { try Output.line(problem) }
+        if report.unusedDamageCount > 0 {
+            try Output.line(
+                "Damaged places that nothing needs: \(report.unusedDamageCount). Nothing is lost "
+                    + "there; a power cut leaves such, and compaction removes them.")
+        }
         if report.isSound {
             let bytes = Quantity.bytes(report.checkedByteCount)
             try Output.line("Sound: \(report.checkedBlobCount) blobs, \(bytes) checked.")
