@@ -122,7 +122,7 @@ let package = Package(
             dependencies: [
                 "Cairn", "CairnCore", "CairnIndex", "CairnKeys", "CairnSegments", "CairnTesting",
                 "CairnTestSupport",
-            ], swiftSettings: settings),
+            ], exclude: ["Fixtures"], swiftSettings: settings),
         .testTarget(
             name: "CairnServerTests",
             dependencies: [

@@ -30,6 +30,7 @@ public final class InMemoryIndex: Index {
         var isClosed = false
         var checkpoints: [String: State] = [:]
         var fault: (@Sendable (Operation) -> IndexError?)?
+        var syncCount = 0
         var observer: (@Sendable (Operation, Moment) -> Void)?
     }
     private let shared: Mutex<Shared>
@@ -70,6 +71,9 @@ public final class InMemoryIndex: Index {
         copy.shared.withLock { $0.states = states }
         return copy
     }
+
+    /// How often the index was synced.
+    public var syncCount: Int { shared.withLock { $0.syncCount } }
 
     /// How many commits a crash now could lose.
     public var unsyncedCommitCount: Int { shared.withLock { $0.states.count - 1 } }
@@ -146,6 +150,7 @@ public final class InMemoryIndex: Index {
         try observed(.sync) { () throws(IndexError) in
             try mutate(.sync) { shared throws(IndexError) in
                 shared.states.removeFirst(shared.states.count - 1)
+                shared.syncCount += 1
             }
         }
     }

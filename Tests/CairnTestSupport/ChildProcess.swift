@@ -77,6 +77,7 @@ public final class ChildProcess: Sendable {
 
     /// Why a process did not start.
     public struct Failure: Error, CustomStringConvertible {
+        /// What was to be started, and why it was not.
         public let description: String
     }
 

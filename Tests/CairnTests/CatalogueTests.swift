@@ -237,4 +237,46 @@ import Testing
         simulated.disk.setContents(of: base, to: Array(half[..<64]))
         #expect(await code { _ = try await simulated.repair() } == .corrupted)
     }
+
+    @Test func `an index that has lost what was durable is not opened, and repaired`()
+        async throws
+    {
+        let simulated = SimulatedStore()
+        let store = try await simulated.open()
+        let bucket = try await store.defaultAccount.createBucket("one")
+        try await bucket.put([1])
+        let earlier = simulated.index.copy()
+        try await bucket.put([2])
+        try await bucket.put(TestData.random(100_000, seed: 1))
+        try await store.close()
+        // As when the end of RocksDB's log is damaged, or an old copy was put in its place.
+        simulated.setIndex(earlier)
+        #expect(await code { _ = try await simulated.open(seed: 2) } == .corrupted)
+        let report = try await simulated.repair()
+        #expect(report.source == .catalogue)
+        let again = try await simulated.open(seed: 3)
+        #expect(try await again.statistics().blobCount == 3)
+        try await check(again)
+        try await again.close()
+    }
+
+    @Test func `changes that were never durable are no loss`() async throws {
+        let simulated = SimulatedStore()
+        let store = try await simulated.open()
+        let bucket = try await store.defaultAccount.createBucket("one")
+        try await bucket.put([1])
+        // The commit is applied and logged, but the index cannot be synced.
+        simulated.index.setFault { $0 == .sync ? IndexError(.io, "told to fail") : nil }
+        #expect(await code { try await bucket.put([2]) } == .io)
+        #expect(await code { try await bucket.put([3]) } == .io)
+        _ = await code { try await store.close() }
+        let again = try await simulated.open(seed: 2)
+        #expect(try await again.statistics().blobCount == 1)
+        #expect(again.engine.catalogue.isComplete)
+        try await again.defaultAccount.bucket("one").put([4])
+        let (rows, outcome) = try Self.replayed(simulated.disk, again.engine.storeID)
+        #expect(outcome.isComplete)
+        try Self.expect(rows, in: again)
+        try await again.close()
+    }
 }

@@ -179,13 +179,10 @@ private final class CrashWorkload: Sendable {
 
     // MARK: -
 
-    // The index first, and what is settled before that: see SimulatedStore.afterPowerCut.
+    // What is settled first: it must be there in whatever comes after.
     private func note() {
         let known = settled.current
-        let removedCount = simulated.disk.count(of: .remove)
-        let index = simulated.index.copy()
-        let disk = simulated.disk.copy()
-        guard simulated.disk.count(of: .remove) == removedCount else { return }
+        guard let (disk, index) = simulated.moment() else { return }
         moments.update { $0.append(Moment(disk: disk, index: index, settled: known)) }
     }
 

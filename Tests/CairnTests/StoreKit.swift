@@ -39,7 +39,10 @@ struct SimulatedStore {
     }
 
     /// Forgets the index, as if its files had been removed.
-    func loseIndex() { slot.replace(with: InMemoryIndex(tables: [])) }
+    func loseIndex() { setIndex(InMemoryIndex(tables: [])) }
+
+    /// Puts another index in place of the store's.
+    func setIndex(_ index: InMemoryIndex) { slot.replace(with: index) }
 
     private func seams(_ seed: UInt64) -> StoreSeams {
         var segments = SegmentConfiguration()
@@ -70,13 +73,24 @@ struct SimulatedStore {
     /// What is left after a power cut now: at least everything that was acknowledged.
     func afterPowerCut(seed: UInt64) -> SimulatedStore {
         while true {
-            let removedCount = disk.count(of: .remove)
-            // The index first: its synced rows never refer to segments that were synced later.
-            let index = index.crash(seed: seed)
-            let copy = found(disk.crash(seed: seed), index)
-            // Nor to one that was removed in between, unless that happened just now.
-            if disk.count(of: .remove) == removedCount { return copy }
+            if let (disk, index) = moment() {
+                return found(disk.crash(seed: seed), index.crash(seed: seed))
+            }
         }
+    }
+
+    /// Disk and index as they are at one moment; nil when there was none, because somebody went on
+    /// in between.
+    func moment() -> (SimulatedDisk, InMemoryIndex)? {
+        let removedCount = disk.count(of: .remove)
+        let syncCount = index.syncCount
+        // The index first: its synced rows never refer to segments that were synced later.
+        let copies = (index: index.copy(), disk: disk.copy())
+        // Nor to one that was removed in between; and the catalogue says what the index synced.
+        guard disk.count(of: .remove) == removedCount, index.syncCount == syncCount else {
+            return nil
+        }
+        return (copies.disk, copies.index)
     }
 }
 

@@ -28,21 +28,20 @@ struct Backup {
         try engine.checkOpen()
         let engine = engine
         let (target, index) = (target, index)
-        let summaries = try await engine.pool.run { (_) throws(StoreError) in
+        let (copied, summaries) = try await engine.pool.run { [self] (_) throws(StoreError) in
+            var backup = self
             try Self.prepare(target)
-            try lower(
-                "copying the index",
-                index: { () throws(IndexError) in
-                    try engine.index.checkpoint(to: index)
-                })
-            return try lower(
+            try backup.copyIndexAndCatalogue(index)
+            let summaries = try lower(
                 "listing segments",
                 segments: { () throws(SegmentError) in
                     // What the copied rows name is in the files then.
                     try engine.segments.sync()
                     return try engine.segments.segments()
                 })
+            return (backup.report, summaries)
         }
+        report = copied
         for summary in summaries {
             try engine.checkCancellation("the backup")
             report = try await engine.pool.run { [self] (_) throws(StoreError) in
@@ -78,6 +77,28 @@ struct Backup {
             })
     }
 
+    // As of the same moment: each tells what the other must have.
+    private mutating func copyIndexAndCatalogue(_ index: String) throws(StoreError) {
+        let engine = engine
+        report = try engine.catalogue.withFiles(
+            freezing: { () throws(StoreError) in
+                try lower(
+                    "copying the index",
+                    index: { () throws(IndexError) in
+                        try engine.index.checkpoint(to: index)
+                    })
+            },
+            { (names, endOfLast) throws(StoreError) in
+                var backup = self
+                for (offset, name) in names.enumerated() {
+                    let isLast = offset == names.count - 1
+                    try backup.take(
+                        "\(StoreFormat.catalogue)/\(name)", upTo: isLast ? endOfLast : nil)
+                }
+                return backup.report
+            })
+    }
+
     private mutating func copy(_ summary: SegmentSummary) throws(StoreError) {
         let path = "\(StoreFormat.segments)/\(summary.number).segment"
         report.segmentCount += 1
@@ -86,16 +107,6 @@ struct Backup {
     }
 
     private mutating func finish(_ includesKeyFile: Bool) throws(StoreError) {
-        let files = try engine.catalogue.withFiles { (names) throws(StoreError) in
-            var backup = self
-            for (offset, name) in names.enumerated() {
-                // The last log is being written.
-                let isLast = offset == names.count - 1
-                try backup.take("\(StoreFormat.catalogue)/\(name)", upTo: isLast ? .max : nil)
-            }
-            return backup.report
-        }
-        report = files
         // A keyring is replaced, never changed.
         try take(StoreFormat.keyring)
         if includesKeyFile { try takeKeyFile() }

@@ -10,8 +10,9 @@ internal import Synchronization
 /// Commits add their changes to a log, which is not synced: the index is what makes a commit
 /// durable, and the index says how far the log must go. A log that lacks something, after a power
 /// cut or when the disk was full, makes the catalogue *incomplete* until the next fold, which
-/// writes all rows anew and starts over. So nothing ever fails for want of the catalogue. Blocks;
-/// thread-safe.
+/// writes all rows anew and starts over. So nothing ever fails for want of the catalogue. In turn
+/// the log says how far the index was durable: one that has lost something does not go unnoticed.
+/// Blocks; thread-safe.
 final class Catalogue: Sendable {
     /// A log of this size is followed by another: opening a store reads the last one.
     static let logByteCountMax: UInt64 = 8 << 20
@@ -30,6 +31,8 @@ final class Catalogue: Sendable {
         var lastNumber: UInt32
         /// The number of the last transaction that changed something in the catalogue.
         var sequence: UInt64
+        /// The number of the last one that the index cannot lose.
+        var durable: UInt64
         var isComplete: Bool
         var logByteCount: UInt64
         var baseByteCount: UInt64
@@ -58,6 +61,7 @@ final class Catalogue: Sendable {
     /// The changes of one group of transactions.
     struct Recording {
         fileprivate var sequence: UInt64
+        fileprivate let durable: UInt64
         fileprivate var frames: [UInt8] = []
 
         /// The row that a transaction with changes puts beside them.
@@ -67,14 +71,16 @@ final class Catalogue: Sendable {
         mutating func append(_ changes: [UInt8]) {
             guard !changes.isEmpty else { return }
             sequence += 1
-            CatalogueFormat.append(.changes, sequence, changes, to: &frames)
+            CatalogueFormat.append(.changes, sequence, durable: durable, changes, to: &frames)
         }
     }
 
     /// Records what `body` commits, in that order.
+    ///
+    /// Call ``noteDurable()`` when the index was synced behind it.
     func record<R>(_ body: (inout Recording) -> R) -> R {
         state.withLock { state in
-            var recording = Recording(sequence: state.sequence)
+            var recording = Recording(sequence: state.sequence, durable: state.durable)
             let result = body(&recording)
             if !recording.frames.isEmpty { write(recording.frames, &state) }
             state.sequence = recording.sequence
@@ -82,9 +88,18 @@ final class Catalogue: Sendable {
         }
     }
 
-    /// Makes durable what was recorded.
+    /// Notes that everything recorded so far is durable in the index.
+    func noteDurable() { state.withLock { $0.durable = $0.sequence } }
+
+    /// Makes durable what was recorded, and how far the index is.
     func sync() throws(StoreError) {
-        let log = state.withLock { $0.log }
+        let log = state.withLock { state in
+            var frames: [UInt8] = []
+            CatalogueFormat.append(
+                .durable, state.sequence, durable: state.durable, to: &frames)
+            write(frames, &state)
+            return state.log
+        }
         guard let log else { return }
         do throws(StoreError) {
             try Self.onDisk { () throws(DiskError) in
@@ -136,6 +151,7 @@ final class Catalogue: Sendable {
                 index: { () throws(IndexError) in
                     try index.sync()
                 })
+            state.withLock { $0.durable = max($0.durable, sequence) }
             let byteCount = try writeBase(log, sequence, snapshot)
             state.withLock { state in
                 state.baseByteCount = byteCount
@@ -147,17 +163,24 @@ final class Catalogue: Sendable {
         }
     }
 
-    /// Calls `body` with the names of all files, oldest first, the one that is being written
-    /// last; no fold removes any meanwhile.
+    /// Lets `freeze` copy the index while nothing is committed, then `body` the files, oldest
+    /// first, the last one up to where it ended when the index was copied; no fold removes any
+    /// meanwhile.
     func withFiles<R>(
-        _ body: ([String]) throws(StoreError) -> R
+        freezing freeze: () throws(StoreError) -> Void,
+        _ body: (_ names: [String], _ endOfLast: UInt64) throws(StoreError) -> R
     ) throws(StoreError) -> R {
         try folding.withLock { (_) throws(StoreError) in
             try sync()
+            let (last, end) = try state.withLock { (state) throws(StoreError) in
+                try freeze()
+                return (state.lastNumber, state.log?.byteCount ?? .max)
+            }
             let files = try CatalogueFiles(disk)
             return try body(
                 files.bases.map { CatalogueFormat.name(.base, $0) }
-                    + files.logs.map { CatalogueFormat.name(.log, $0) })
+                    + files.logs.filter { $0 <= last }.map { CatalogueFormat.name(.log, $0) },
+                end)
         }
     }
 
@@ -278,7 +301,8 @@ extension Catalogue {
     ///
     /// What the last log has beyond the index, whose log lost it in a power cut, counts no more.
     ///
-    /// - Throws: ``StoreError`` with code `io`, `outOfSpace`, `readOnly`, `formatTooNew`.
+    /// - Throws: ``StoreError`` with code `corrupted` when the index has lost what was durable in
+    ///   it, `io`, `outOfSpace`, `readOnly`, `formatTooNew`.
     static func open(
         _ disk: any Disk, storeID: Octets16, index: any Index
     ) throws(StoreError) -> Catalogue {
@@ -291,6 +315,12 @@ extension Catalogue {
             StoreFormat.catalogue + "/" + CatalogueFormat.partialBase, on: disk)
         let files = try CatalogueFiles(disk)
         let sequence = try Catalogue.sequence(of: index)
+        let tail = try files.tail(disk, storeID: storeID)
+        guard tail.durable <= sequence else {
+            throw StoreError(
+                .corrupted,
+                "the index has lost changes that were durable; build it anew with a repair")
+        }
         let lastNumber = max(files.bases.last ?? 0, files.logs.last ?? 0)
         // A log that has a successor is durable; this one may never have been synced.
         if let last = files.logs.last {
@@ -304,8 +334,8 @@ extension Catalogue {
         let catalogue = Catalogue(
             disk, storeID,
             State(
-                log: nil, lastNumber: lastNumber, sequence: sequence,
-                isComplete: try files.isComplete(upTo: sequence, disk, storeID: storeID),
+                log: nil, lastNumber: lastNumber, sequence: sequence, durable: sequence,
+                isComplete: tail.isComplete(upTo: sequence),
                 logByteCount: try files.byteCount(of: .log, disk),
                 baseByteCount: try files.byteCount(of: .base, disk)))
         // A store that cannot write its catalogue is as good as any other, and says so.
@@ -323,64 +353,5 @@ extension Catalogue {
                 try index.get(Tables.meta, MetaKey.catalogueSequence)
             })
         return (bytes ?? []).reduce(0) { $0 << 8 | UInt64($1) }
-    }
-}
-
-/// The files that a catalogue has, by number, in ascending order.
-struct CatalogueFiles {
-    let bases: [UInt32]
-    let logs: [UInt32]
-
-    init(_ disk: any Disk) throws(StoreError) {
-        let names = try lower(
-            "listing the catalogue",
-            disk: { () throws(DiskError) in
-                try disk.list(StoreFormat.catalogue)
-            })
-        bases = names.compactMap { CatalogueFormat.number(.base, ofFile: $0) }.sorted()
-        logs = names.compactMap { CatalogueFormat.number(.log, ofFile: $0) }.sorted()
-    }
-
-    /// Whether the last log goes on to the last change, from where nothing was missing.
-    func isComplete(
-        upTo sequence: UInt64, _ disk: any Disk, storeID: Octets16
-    ) throws(StoreError) -> Bool {
-        guard let base = bases.last, let last = logs.last else { return false }
-        var reader: CatalogueReader
-        do throws(StoreError) {
-            reader = try CatalogueReader(disk, .base, base, storeID: storeID)
-            reader.close()
-            guard reader.header.preceding <= sequence else { return false }
-            reader = try CatalogueReader(disk, .log, last, storeID: storeID)
-        } catch {
-            guard error.code == .corrupted else { throw error }
-            return false
-        }
-        defer { reader.close() }
-        guard reader.header.isComplete || base == last else { return false }
-        var found = reader.header.preceding
-        guard found <= sequence else { return false }
-        while let item = try reader.next() {
-            guard case .frame(let frame, _) = item, frame.sequence == found + 1 else { break }
-            found = frame.sequence
-        }
-        return found >= sequence
-    }
-
-    func byteCount(
-        of kind: CatalogueFormat.FileKind, _ disk: any Disk
-    ) throws(StoreError) -> UInt64 {
-        try lower(
-            "listing the catalogue",
-            disk: { () throws(DiskError) in
-                var sum: UInt64 = 0
-                for number in kind == .base ? bases : logs {
-                    let path = StoreFormat.catalogue + "/" + CatalogueFormat.name(kind, number)
-                    let file = try disk.open(path, .read)
-                    sum += try file.byteCount()
-                    file.close()
-                }
-                return sum
-            })
     }
 }

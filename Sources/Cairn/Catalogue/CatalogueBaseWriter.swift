@@ -45,7 +45,7 @@ struct CatalogueBaseWriter {
     }
 
     private mutating func endFrame(_ kind: CatalogueFormat.FrameKind) {
-        CatalogueFormat.append(kind, sequence, changes, to: &bytes)
+        CatalogueFormat.append(kind, sequence, durable: sequence, changes, to: &bytes)
         changes = []
         defer { bytes = [] }
         guard failure == nil else { return }

@@ -2,8 +2,8 @@
 //
 // file   := magic:"CAIRNCAT" version:u32 number:u32 storeID[16] preceding:u64 kind:u8
 //           isComplete:u8 zero[18] crc32c:u32 frame*
-// frame  := magic:"CRNF" byteCount:u32 sequence:u64 kind:u8 zero[3] payloadCRC32C:u32
-//           headerCRC32C:u32 payload[byteCount]
+// frame  := magic:"CRNF" byteCount:u32 sequence:u64 durable:u64 kind:u8 zero[3]
+//           payloadCRC32C:u32 headerCRC32C:u32 payload[byteCount]
 // change := table:u8 operation:u8 keyByteCount:u16 valueByteCount:u32 key value
 
 internal import CairnCore
@@ -14,7 +14,7 @@ internal import CairnIndex
 enum CatalogueFormat {
     static let version: UInt32 = 1
     static let headerByteCount = 64
-    static let frameHeaderByteCount = 28
+    static let frameHeaderByteCount = 36
     /// A transaction's changes, with room for the header of each.
     static let payloadByteCountMax = 4 * IndexLimits.transactionByteCountMax
 
@@ -111,25 +111,31 @@ enum CatalogueFormat {
     /// What a frame holds. On disk: never renumber.
     enum FrameKind: UInt8 {
         case changes = 1
-        /// The last frame of a base.
+        /// The last frame of a base, without a payload.
         case end = 2
+        /// Says how far the index is durable, without a payload.
+        case durable = 3
     }
 
     struct Frame: Hashable, Sendable {
         var kind: FrameKind
         /// Of a log: the number of the transaction. Of a base: that of the last one in it.
         var sequence: UInt64
+        /// The number of a transaction that the index cannot lose any more.
+        var durable: UInt64
         var payloadByteCount: Int
         var payloadChecksum: UInt32
     }
 
     static func append(
-        _ kind: FrameKind, _ sequence: UInt64, _ payload: [UInt8], to bytes: inout [UInt8]
+        _ kind: FrameKind, _ sequence: UInt64, durable: UInt64, _ payload: [UInt8] = [],
+        to bytes: inout [UInt8]
     ) {
         var writer = ByteWriter(capacity: frameHeaderByteCount)
         writer.append(frameMagic)
         writer.append(UInt32(payload.count))  // at most payloadByteCountMax
         writer.append(sequence)
+        writer.append(durable)
         writer.append(kind.rawValue)
         writer.append([0, 0, 0])
         writer.append(CRC32C.checksum(payload.span))
@@ -145,6 +151,7 @@ enum CatalogueFormat {
         }
         let byteCount = Int(try reader.readUInt32())
         let sequence = try reader.readUInt64()
+        let durable = try reader.readUInt64()
         let kind = FrameKind(rawValue: try reader.readUInt8())
         try reader.readZeros(3)
         let checksum = try reader.readUInt32()
@@ -153,7 +160,8 @@ enum CatalogueFormat {
             throw CoreError(.corrupted, "a frame of the catalogue has an unknown kind or length")
         }
         return Frame(
-            kind: kind, sequence: sequence, payloadByteCount: byteCount, payloadChecksum: checksum)
+            kind: kind, sequence: sequence, durable: durable, payloadByteCount: byteCount,
+            payloadChecksum: checksum)
     }
 }
 

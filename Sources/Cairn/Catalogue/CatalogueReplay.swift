@@ -22,12 +22,6 @@ struct CatalogueReplay {
     func run(
         _ body: (CatalogueChange) throws(StoreError) -> Void
     ) throws(StoreError) -> Outcome {
-        let exists = try lower(
-            "reading the catalogue",
-            disk: { () throws(DiskError) in
-                try disk.exists(StoreFormat.catalogue)
-            })
-        guard exists else { return Outcome(isComplete: false) }
         let files = try CatalogueFiles(disk)
         var outcome = Outcome()
         let first = files.bases.last ?? 0
@@ -87,7 +81,8 @@ struct CatalogueReplay {
             // Damage shows in the numbers, unless it is a torn end, where nothing is missing.
             guard case .frame(let frame, let payload) = item else { continue }
             // What the index had lost when the next log was begun never happened.
-            guard frame.sequence <= last, frame.sequence > outcome.sequence else { continue }
+            guard frame.kind == .changes, frame.sequence <= last, frame.sequence > outcome.sequence
+            else { continue }
             if frame.sequence != outcome.sequence + 1 { outcome.isComplete = false }
             outcome.sequence = frame.sequence
             try apply(payload, &outcome, body)

@@ -115,7 +115,7 @@ final class GroupCommitter: Sendable {
                 return apply(request, to: index, &recording)
             }
         }
-        let synced = syncIndex(index, after: results)
+        let synced = syncIndex(index, after: results, catalogue)
         for (request, result) in zip(group, results) {
             // What was applied but not synced is not acknowledged.
             if case .success = result {
@@ -138,12 +138,14 @@ final class GroupCommitter: Sendable {
     }
 
     private static func syncIndex(
-        _ index: any Index, after results: [Result<Void, StoreError>]
+        _ index: any Index, after results: [Result<Void, StoreError>], _ catalogue: Catalogue
     ) -> Result<Void, StoreError> {
         let isAnyApplied = results.contains { if case .success = $0 { true } else { false } }
         guard isAnyApplied else { return .success(()) }
         do throws(IndexError) {
-            return .success(try index.sync())
+            try index.sync()
+            catalogue.noteDurable()
+            return .success(())
         } catch {
             return .failure(StoreError(error, while: "syncing the index at a commit"))
         }

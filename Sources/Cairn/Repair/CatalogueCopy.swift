@@ -12,7 +12,7 @@ struct CatalogueCopy {
     /// - Throws: ``StoreError`` with code `corrupted` when not even the store's first row was
     ///   found.
     func fill(_ index: any Index) throws(StoreError) -> RepairReport.Source {
-        let lost = try lastSequence()
+        let last = try lastSequence()
         var batch = Batch(index)
         let outcome = try CatalogueReplay(disk: seams.disk, storeID: storeID).run {
             (change) throws(StoreError) in
@@ -21,10 +21,10 @@ struct CatalogueCopy {
         try batch.add(
             CatalogueChange(
                 table: Tables.meta, key: MetaKey.catalogueSequence,
-                value: RowKey.bigEndian(outcome.sequence)))
+                value: RowKey.bigEndian(max(last, outcome.sequence))))
         try batch.commit()
-        // The old index, where it can be read, tells whether the end of the last log is missing.
-        let isComplete = outcome.isComplete && outcome.sequence >= lost ?? 0
+        // Whether the end of the last log is missing.
+        let isComplete = outcome.isComplete && outcome.sequence >= last
         var source = RepairReport.Source.catalogue
         if !isComplete {
             source = try copyOldIndex(to: index) ? .index : .incompleteCatalogue
@@ -43,8 +43,13 @@ struct CatalogueCopy {
 
     // MARK: -
 
-    private func lastSequence() throws(StoreError) -> UInt64? {
-        try withOldIndex { (old) throws(StoreError) in try Catalogue.sequence(of: old) }
+    /// The last transaction that is known of, from the old index if it can be read.
+    private func lastSequence() throws(StoreError) -> UInt64 {
+        let durable = try CatalogueFiles(seams.disk).tail(seams.disk, storeID: storeID).durable
+        let old = try withOldIndex { (old) throws(StoreError) in
+            try Catalogue.sequence(of: old)
+        }
+        return max(durable, old ?? 0)
     }
 
     /// False: it cannot be read from end to end, and the new index has what the catalogue had.
