@@ -5,7 +5,7 @@ import Testing
 
 /// kill -9 in the middle of pushes, deletes, sweeps and compactions, on real files.
 @Suite struct `A server that is killed` {
-    private static let roundCount = isLong ? 200 : 12
+    private static let roundCount = isLong ? 200 : 20
     private static let clientCount = 3
 
     @Test(.timeLimit(.minutes(isLong ? 60 : 15)))
