@@ -27,6 +27,12 @@ let package = Package(
                 .product(name: "Cairn", package: "cairn"),
                 .product(name: "CairnCore", package: "cairn"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ], path: "ComparisonBenchmarks", swiftSettings: settings)
+            ], path: "ComparisonBenchmarks", swiftSettings: settings),
+        .executableTarget(
+            name: "UpkeepBenchmarks",
+            dependencies: [
+                .product(name: "Cairn", package: "cairn"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "UpkeepBenchmarks", swiftSettings: settings),
     ]
 )

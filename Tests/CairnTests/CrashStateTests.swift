@@ -23,7 +23,7 @@ import Testing
     /// number for a minute.
     private static let stateCountMin: Int = {
         let text = ProcessInfo.processInfo.environment["CAIRN_CRASH_STATES"]
-        return text.flatMap(Int.init) ?? (isLong ? 100_000 : 1000)
+        return text.flatMap(Int.init) ?? (isLong ? 100_000 : 500)
     }()
     private static let seedsPerMoment: UInt64 = isLong ? 10 : 3
 

@@ -44,9 +44,13 @@ import Testing
         #expect(await Self.work(in: store, &known) == [])
         let callCount = faultless.disk.count(of: operation) - first
         try await store.close()
+        var effects = [SimulatedFault.error(fault)]
+        if operation == .write { effects.append(.shortWrite(byteCount: 700, fault)) }
         for number in 1...max(1, callCount) {
             for count in [1, nil] {
-                try await Self.checkFault(operation, at: number, count: count, fault)
+                for effect in effects {
+                    try await Self.checkFault(operation, at: number, count: count, effect)
+                }
             }
         }
     }
@@ -58,15 +62,14 @@ import Testing
     }
 
     private static func checkFault(
-        _ operation: SimulatedOperation, at number: Int, count: Int?, _ fault: DiskError.Code
+        _ operation: SimulatedOperation, at number: Int, count: Int?, _ effect: SimulatedFault
     ) async throws {
         let simulated = SimulatedStore(segmentByteCount: 8 << 20)
         let store = try await simulated.open()
         simulated.disk.fail(
-            operation, at: simulated.disk.count(of: operation) + number, count: count,
-            .error(fault))
+            operation, at: simulated.disk.count(of: operation) + number, count: count, effect)
         var known = Known()
-        let place = "\(operation) \(number)"
+        let place = "\(operation) \(number), \(effect)"
         for code in await work(in: store, &known) {
             #expect([.io, .outOfSpace, .bucketUnknown, .uploadUnknown].contains(code), "\(place)")
         }
