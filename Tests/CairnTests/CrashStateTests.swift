@@ -35,7 +35,7 @@ import Testing
             workloadSeed += 1
             let workload = CrashWorkload(seed: workloadSeed)
             let moments = try await workload.run()
-            #expect(moments.count > 100)
+            #expect(moments.count > 50)
             let wanted = Self.stateCountMin - seen.count
             try await Self.explore(workload, moments, upTo: wanted, &seen)
         }

@@ -17,7 +17,7 @@ let isLong = ProcessInfo.processInfo.environment["CAIRN_LONG_TESTS"] == "1"
 struct SimulatedStore {
     var disk = SimulatedDisk()
     private var slot = IndexSlot(InMemoryIndex(tables: []))
-    private let newSlot = IndexSlot(InMemoryIndex(tables: []))
+    private var newSlot = IndexSlot(InMemoryIndex(tables: []))
     var clock = ManualClock()
     var configuration = StoreConfiguration()
     let segmentByteCount: UInt64
@@ -67,6 +67,7 @@ struct SimulatedStore {
         var copy = self
         copy.disk = disk
         copy.slot = IndexSlot(index)
+        copy.newSlot = IndexSlot(InMemoryIndex(tables: []))
         return copy
     }
 
