@@ -23,7 +23,7 @@ import Testing
     /// number for a minute.
     private static let stateCountMin: Int = {
         let text = ProcessInfo.processInfo.environment["CAIRN_CRASH_STATES"]
-        return text.flatMap(Int.init) ?? (isLong ? 100_000 : 500)
+        return text.flatMap(Int.init) ?? (isLong ? 100_000 : 1000)
     }()
     private static let seedsPerMoment: UInt64 = isLong ? 10 : 3
 
@@ -91,7 +91,7 @@ private final class CrashWorkload: Sendable {
     }
 
     let seed: UInt64
-    private let simulated = SimulatedStore(segmentByteCount: 8 << 20)
+    private let simulated: SimulatedStore
     private let blobs: [[UInt8]]
     private let digests: [Digest]
     private let settled = Shared<[Key: Bool]>([:])
@@ -99,6 +99,12 @@ private final class CrashWorkload: Sendable {
 
     init(seed: UInt64) {
         self.seed = seed
+        var simulated = SimulatedStore(segmentByteCount: 512 << 10)
+        // Small, so that segments end in the middle of things and states are soon looked at.
+        simulated.segments.bufferByteCount = 128 << 10
+        simulated.segments.reservedByteCountMin = 64 << 10
+        simulated.segments.reservedByteCountMax = 64 << 10
+        self.simulated = simulated
         let text = TestData.compressible(90_000, seed: seed)
         let noise = TestData.random(60_000, seed: seed)
         blobs = [

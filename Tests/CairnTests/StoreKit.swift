@@ -20,10 +20,10 @@ struct SimulatedStore {
     private var newSlot = IndexSlot(InMemoryIndex(tables: []))
     var clock = ManualClock()
     var configuration = StoreConfiguration()
-    let segmentByteCount: UInt64
+    var segments = SegmentConfiguration()
 
     init(segmentByteCount: UInt64 = 16 << 20) {
-        self.segmentByteCount = segmentByteCount
+        segments.segmentByteCount = segmentByteCount
         configuration.workerCount = 2
         configuration.checkpointByteCount = 1 << 20
     }
@@ -45,8 +45,6 @@ struct SimulatedStore {
     func setIndex(_ index: InMemoryIndex) { slot.replace(with: index) }
 
     private func seams(_ seed: UInt64) -> StoreSeams {
-        var segments = SegmentConfiguration()
-        segments.segmentByteCount = segmentByteCount
         let (index, newIndex) = (slot, newSlot)
         return StoreSeams(
             disk: disk,
