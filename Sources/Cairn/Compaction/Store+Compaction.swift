@@ -7,7 +7,8 @@ extension Store {
     /// record moves as it is, sealed, by one transaction that only takes effect where the record
     /// still lies where it was found; a segment goes when nothing refers to it and no upload
     /// relies on it. A kill loses nothing, and the next compaction goes on. Sweep first: what
-    /// waits for the sweep counts as alive.
+    /// waits for the sweep counts as alive. At the end the catalogue is made complete and short, if
+    /// it is not.
     ///
     /// - Throws: ``StoreError`` with code `cancelled` (by the task; what was done stays done),
     ///   `outOfSpace` (no segment can be rewritten in the room that is left), `io`, `closed`.

@@ -26,7 +26,7 @@ extension Engine {
     /// Rows that one transaction of the sweep touches: a few milliseconds of the committer, which
     /// serves everybody else meanwhile. A node alone may have 1024 children.
     private static let sweptRowCountMax = 1024
-    private static let candidateCountMax = 256
+    private static let candidateCountMax = sweptRowCountMax
 
     /// Sweeps until nothing is left but what is leased.
     func sweepGarbage(_ report: inout SweepReport) async throws(StoreError) {
