@@ -8,59 +8,37 @@ internal import CairnSegments
 ///
 /// The index first: what its rows name is in segments already then, and no segment is removed
 /// while the backup holds its pin. The marker last: what has none is no store.
-struct Backup {
+struct Backup: Sendable {
     private static let copiedByteCount = 4 << 20
 
-    private let engine: Engine
-    private let target: any Disk
-    private let index: String
-    private var report = BackupReport()
+    let engine: Engine
+    let target: any Disk
+    /// Where the copy of the index goes, which RocksDB writes by itself.
+    let index: String
 
-    init(engine: Engine, target: any Disk, index: String) {
-        self.engine = engine
-        self.target = target
-        self.index = index
-    }
-
-    mutating func run(includesKeyFile: Bool) async throws(StoreError) -> BackupReport {
+    func run(includesKeyFile: Bool) async throws(StoreError) -> BackupReport {
+        try engine.checkOpen()
         let pin = engine.segmentPins.pin()
         defer { withExtendedLifetime(pin) {} }
-        try engine.checkOpen()
-        let engine = engine
-        let (target, index) = (target, index)
-        let (copied, summaries) = try await engine.pool.run { [self] (_) throws(StoreError) in
-            var backup = self
-            try Self.prepare(target)
-            try backup.copyIndexAndCatalogue(index)
-            let summaries = try lower(
-                "listing segments",
-                segments: { () throws(SegmentError) in
-                    // What the copied rows name is in the files then.
-                    try engine.segments.sync()
-                    return try engine.segments.segments()
-                })
-            return (backup.report, summaries)
+        var (report, summaries) = try await engine.pool.run { (_) throws(StoreError) in
+            try prepare()
+            let report = try copyIndexAndCatalogue()
+            return (report, try segments())
         }
-        report = copied
         for summary in summaries {
             try engine.checkCancellation("the backup")
-            report = try await engine.pool.run { [self] (_) throws(StoreError) in
-                var backup = self
-                try backup.copy(summary)
-                return backup.report
+            report = try await engine.pool.run { [report] (_) throws(StoreError) in
+                try copy(summary, after: report)
             }
         }
-        report = try await engine.pool.run { [self] (_) throws(StoreError) in
-            var backup = self
-            try backup.finish(includesKeyFile)
-            return backup.report
+        return try await engine.pool.run { [report] (_) throws(StoreError) in
+            try finish(after: report, includesKeyFile: includesKeyFile)
         }
-        return report
     }
 
-    // MARK: -
+    // MARK: - Steps
 
-    private static func prepare(_ target: any Disk) throws(StoreError) {
+    private func prepare() throws(StoreError) {
         let isEmpty = try lower(
             "looking into the directory of the backup",
             disk: { () throws(DiskError) in
@@ -78,9 +56,8 @@ struct Backup {
     }
 
     // As of the same moment: each tells what the other must have.
-    private mutating func copyIndexAndCatalogue(_ index: String) throws(StoreError) {
-        let engine = engine
-        report = try engine.catalogue.withFiles(
+    private func copyIndexAndCatalogue() throws(StoreError) -> BackupReport {
+        try engine.catalogue.withFiles(
             freezing: { () throws(StoreError) in
                 try lower(
                     "copying the index",
@@ -89,65 +66,87 @@ struct Backup {
                     })
             },
             { (names, endOfLast) throws(StoreError) in
-                var backup = self
+                var report = BackupReport()
                 for (offset, name) in names.enumerated() {
                     let isLast = offset == names.count - 1
-                    try backup.take(
-                        "\(StoreFormat.catalogue)/\(name)", upTo: isLast ? endOfLast : nil)
+                    try take(
+                        "\(StoreFormat.catalogue)/\(name)", upTo: isLast ? endOfLast : nil, &report)
                 }
-                return backup.report
+                return report
             })
     }
 
-    private mutating func copy(_ summary: SegmentSummary) throws(StoreError) {
-        let path = "\(StoreFormat.segments)/\(summary.number).segment"
-        report.segmentCount += 1
-        // One that is being written ends, in the copy, where it ends now.
-        try take(path, upTo: summary.isSealed ? nil : summary.byteCount)
+    private func segments() throws(StoreError) -> [SegmentSummary] {
+        try lower(
+            "listing segments",
+            segments: { () throws(SegmentError) in
+                // What the copied rows name is in the files then.
+                try engine.segments.sync()
+                return try engine.segments.segments()
+            })
     }
 
-    private mutating func finish(_ includesKeyFile: Bool) throws(StoreError) {
+    private func copy(
+        _ summary: SegmentSummary, after report: BackupReport
+    ) throws(StoreError) -> BackupReport {
+        var report = report
+        report.segmentCount += 1
+        // One that is being written ends, in the copy, where it ends now.
+        try take(
+            "\(StoreFormat.segments)/\(summary.number).segment",
+            upTo: summary.isSealed ? nil : summary.byteCount, &report)
+        return report
+    }
+
+    private func finish(
+        after report: BackupReport, includesKeyFile: Bool
+    ) throws(StoreError) -> BackupReport {
+        var report = report
         // A keyring is replaced, never changed.
-        try take(StoreFormat.keyring)
-        if includesKeyFile { try takeKeyFile() }
+        try take(StoreFormat.keyring, upTo: nil, &report)
+        if includesKeyFile { try takeKeyFile(&report) }
         try lower(
             "finishing the backup",
             disk: { () throws(DiskError) in
                 for directory in [StoreFormat.segments, StoreFormat.catalogue, ""] {
                     try target.syncDirectory(directory)
                 }
-            })
-        try lower(
-            "finishing the backup",
-            disk: { () throws(DiskError) in
                 let marker = try engine.disk.readAll(
                     StoreFormat.marker, upTo: StoreFormat.markerByteCountMax)
                 try target.replace(StoreFormat.marker, with: marker.span)
             })
+        return report
     }
 
-    private mutating func takeKeyFile() throws(StoreError) {
+    private func takeKeyFile(_ report: inout BackupReport) throws(StoreError) {
         let exists = try lower(
             "looking for the key file",
             disk: { () throws(DiskError) in
                 try engine.disk.exists(StoreFormat.keyFile)
             })
         guard exists else { return }
-        try copyBytes(of: StoreFormat.keyFile, upTo: .max)
+        report.copiedByteCount += try copyBytes(of: StoreFormat.keyFile, upTo: .max)
         report.includesKeyFile = true
     }
+
+    // MARK: - Files
 
     /// Links a file that never changes, or copies it.
     ///
     /// - Parameter end: where to end a file that may still grow; nil for one that never changes.
-    private mutating func take(_ path: String, upTo end: UInt64? = nil) throws(StoreError) {
-        if let end { return try copyBytes(of: path, upTo: end) }
+    private func take(
+        _ path: String, upTo end: UInt64?, _ report: inout BackupReport
+    ) throws(StoreError) {
         let isLinked = try lower(
             "linking \(path)",
             disk: { () throws(DiskError) in
-                try engine.disk.link(path, into: target)
+                guard end == nil else { return false }
+                return try engine.disk.link(path, into: target)
             })
-        guard isLinked else { return try copyBytes(of: path, upTo: .max) }
+        guard isLinked else {
+            report.copiedByteCount += try copyBytes(of: path, upTo: end ?? .max)
+            return
+        }
         report.linkedByteCount += try lower(
             "linking \(path)",
             disk: { () throws(DiskError) in
@@ -157,8 +156,8 @@ struct Backup {
             })
     }
 
-    private mutating func copyBytes(of path: String, upTo end: UInt64) throws(StoreError) {
-        report.copiedByteCount += try lower(
+    private func copyBytes(of path: String, upTo end: UInt64) throws(StoreError) -> UInt64 {
+        try lower(
             "copying \(path)",
             disk: { () throws(DiskError) in
                 let source = try engine.disk.open(path, .read)

@@ -38,7 +38,7 @@ extension Store {
     func backUp(
         to target: any Disk, index: String, includesKeyFile: Bool
     ) async throws(StoreError) -> BackupReport {
-        var backup = Backup(engine: engine, target: target, index: index)
+        let backup = Backup(engine: engine, target: target, index: index)
         return try await backup.run(includesKeyFile: includesKeyFile)
     }
 }
