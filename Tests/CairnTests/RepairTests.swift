@@ -223,6 +223,90 @@ import Testing
     // MARK: - Faults
 
     @Test(arguments: SimulatedOperation.allCases.filter(\.isChange))
+    func `a repair that fails leaves a sound store as it was`(
+        _ operation: SimulatedOperation
+    ) async throws {
+        let world = try await Self.makeWorld(folding: false)
+        // Something that the log has and the index has lost.
+        world.simulated.index.setFault { $0 == .sync ? IndexError(.io, "told to fail") : nil }
+        _ = await code {
+            try await world.store.defaultAccount.bucket("three").put([9])
+        }
+        _ = await code { try await world.store.close() }
+        var number = 1
+        while true {
+            let disk = world.simulated.disk
+            disk.fail(operation, at: disk.count(of: operation) + number, count: 1, .error(.io))
+            let failed = await code { _ = try await world.simulated.repair() }
+            disk.heal()
+            let store = try await world.simulated.open(seed: 3)
+            try await Self.checkWorld(world, in: store)
+            try await store.close()
+            number += 1
+            if failed == nil { break }
+        }
+    }
+
+    @Test func `what the catalogue knows beyond an old index is not lost`() async throws {
+        let simulated = SimulatedStore()
+        let store = try await simulated.open()
+        let bucket = try await store.defaultAccount.createBucket("one")
+        // From here on the catalogue is incomplete, and goes on all the same after a restart.
+        simulated.disk.fail(
+            .write, at: simulated.disk.count(of: .write) + 1, count: 1, .error(.outOfSpace))
+        try await bucket.put([1])
+        try await store.close()
+        let second = try await simulated.open(seed: 2)
+        let again = try await second.defaultAccount.bucket("one")
+        try await again.put([2])
+        let old = simulated.index.copy()
+        try await again.put([3])
+        try await second.close()
+        simulated.setIndex(old)
+        #expect(await code { _ = try await simulated.open(seed: 3) } == .corrupted)
+        let report = try await simulated.repair()
+        #expect(report.source == .index)
+        let repaired = try await simulated.open(seed: 4)
+        #expect(try await repaired.statistics().blobCount == 3)
+        #expect(repaired.engine.catalogue.isComplete)
+        try await check(repaired)
+        try await repaired.close()
+    }
+
+    @Test func `without an orderly end nobody claims that everything is there`() async throws {
+        let simulated = SimulatedStore()
+        let store = try await simulated.open()
+        try await store.defaultAccount.createBucket("one").put([1])
+        let killed = simulated.found(simulated.disk.crash(.keepAll), InMemoryIndex(tables: []))
+        let report = try await killed.repair()
+        #expect(!report.isComplete)
+        #expect(report.blobCount == 1)
+        let again = try await killed.open(seed: 2)
+        #expect(again.engine.catalogue.isComplete)
+        try await again.close()
+        try await store.close()
+    }
+
+    @Test func `another store's index is left alone`() async throws {
+        let simulated = SimulatedStore()
+        let store = try await simulated.open()
+        try await store.defaultAccount.createBucket("one").put([1])
+        try await store.close()
+        let other = SimulatedStore()
+        let stranger = try await other.open(seed: 9)
+        for number in 0..<9 as Range<UInt8> {
+            try await stranger.defaultAccount.createBucket("b\(number)").put([number])
+        }
+        try await stranger.close()
+        simulated.setIndex(other.index)
+        #expect(await code { _ = try await simulated.open(seed: 2) } == .corrupted)
+        #expect(try await simulated.repair().source == .catalogue)
+        let again = try await simulated.open(seed: 3)
+        #expect(try await again.statistics().blobCount == 1)
+        try await again.close()
+    }
+
+    @Test(arguments: SimulatedOperation.allCases.filter(\.isChange))
     func `a repair that fails can be run again`(_ operation: SimulatedOperation) async throws {
         let world = try await Self.makeWorld(folding: false)
         try await world.store.close()

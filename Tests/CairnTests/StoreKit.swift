@@ -48,7 +48,7 @@ struct SimulatedStore {
         let (index, newIndex) = (slot, newSlot)
         return StoreSeams(
             disk: disk,
-            openIndex: { (tables) throws(IndexError) in try index.open(tables) },
+            openIndex: { (tables, _) throws(IndexError) in try index.open(tables) },
             openNewIndex: { (tables) throws(IndexError) in
                 newIndex.replace(with: InMemoryIndex(tables: []))
                 return try newIndex.open(tables)

@@ -4,7 +4,8 @@ internal import CairnSegments
 
 extension Store {
     /// Writes a consistent copy of the store, as of one moment during the call, into an empty
-    /// directory, while everything else goes on. Durable on return.
+    /// directory, while everything else goes on; only while the index is copied, commits wait,
+    /// which on the same file system takes no time to speak of. Durable on return.
     ///
     /// The copy is itself a store: restoring is opening it, or a copy of it, with the key of this
     /// one. On the same file system sealed segments and files of the index are shared by hard

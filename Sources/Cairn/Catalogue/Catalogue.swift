@@ -10,14 +10,16 @@ internal import Synchronization
 /// Commits add their changes to a log, which is not synced: the index is what makes a commit
 /// durable, and the index says how far the log must go. A log that lacks something, after a power
 /// cut or when the disk was full, makes the catalogue *incomplete* until the next fold, which
-/// writes all rows anew and starts over. So nothing ever fails for want of the catalogue. In turn
+/// writes all rows anew and starts over. So no commit ever fails for want of the catalogue. In turn
 /// the log says how far the index was durable: one that has lost something does not go unnoticed.
 /// Blocks; thread-safe.
 final class Catalogue: Sendable {
     /// A log of this size is followed by another: opening a store reads the last one.
     static let logByteCountMax: UInt64 = 8 << 20
-    /// Logs smaller than this are not worth a fold.
+    /// Logs smaller than this are not worth a fold ...
     static let foldByteCountMin: UInt64 = 8 << 20
+    /// ... unless there are so many, each of which a repair opens.
+    static let logCountMax = 64
 
     private struct Log {
         var file: any DiskFile
@@ -35,7 +37,11 @@ final class Catalogue: Sendable {
         var durable: UInt64
         var isComplete: Bool
         var logByteCount: UInt64
+        var logCount: Int
         var baseByteCount: UInt64
+        /// Whether the files hold wrapped keys that were destroyed.
+        var hasDeletedKeys = false
+        var isClosed = false
     }
 
     private let disk: any Disk
@@ -67,11 +73,15 @@ final class Catalogue: Sendable {
         /// The row that a transaction with changes puts beside them.
         var nextSequence: [UInt8] { RowKey.bigEndian(sequence + 1) }
 
+        fileprivate var hasDeletedKeys = false
+
         /// Takes the changes of a transaction that was committed.
-        mutating func append(_ changes: [UInt8]) {
-            guard !changes.isEmpty else { return }
+        mutating func append(_ transaction: CatalogueTransaction) {
+            guard !transaction.changes.isEmpty else { return }
             sequence += 1
-            CatalogueFormat.append(.changes, sequence, durable: durable, changes, to: &frames)
+            CatalogueFormat.append(
+                .changes, sequence, durable: durable, transaction.changes, to: &frames)
+            if transaction.hasDeletedKeys { hasDeletedKeys = true }
         }
     }
 
@@ -84,22 +94,23 @@ final class Catalogue: Sendable {
             let result = body(&recording)
             if !recording.frames.isEmpty { write(recording.frames, &state) }
             state.sequence = recording.sequence
+            if recording.hasDeletedKeys { state.hasDeletedKeys = true }
             return result
         }
     }
 
     /// Notes that everything recorded so far is durable in the index.
-    func noteDurable() { state.withLock { $0.durable = $0.sequence } }
-
-    /// Makes durable what was recorded, and how far the index is.
-    func sync() throws(StoreError) {
-        let log = state.withLock { state in
-            var frames: [UInt8] = []
-            CatalogueFormat.append(
-                .durable, state.sequence, durable: state.durable, to: &frames)
-            write(frames, &state)
-            return state.log
+    func noteDurable() {
+        state.withLock { state in
+            guard state.durable < state.sequence else { return }
+            state.durable = state.sequence
+            write(.durable, &state)
         }
+    }
+
+    /// Makes durable what was recorded.
+    func sync() throws(StoreError) {
+        let log = state.withLock { $0.log }
         guard let log else { return }
         do throws(StoreError) {
             try Self.onDisk { () throws(DiskError) in
@@ -113,9 +124,20 @@ final class Catalogue: Sendable {
         }
     }
 
-    func close() throws(StoreError) {
-        defer { state.withLock { $0.log = nil } }
-        try sync()
+    /// Ends the catalogue: nothing is recorded any more. Waits for a fold under way.
+    ///
+    /// - Parameter isInOrder: whether the index is durable up to everything that was recorded.
+    func close(isInOrder: Bool) throws(StoreError) {
+        try folding.withLock { (_) throws(StoreError) in
+            defer { state.withLock { $0.log = nil } }
+            state.withLock { state in
+                state.isClosed = true
+                if isInOrder, state.isComplete, state.durable == state.sequence {
+                    write(.closed, &state)
+                }
+            }
+            try sync()
+        }
     }
 
     // MARK: - Folding
@@ -123,21 +145,26 @@ final class Catalogue: Sendable {
     /// Whether the logs have grown so much, or the catalogue lacks something.
     var isFoldDue: Bool {
         state.withLock { state in
-            !state.isComplete
+            !state.isComplete || state.hasDeletedKeys || state.logCount > Self.logCountMax
                 || state.logByteCount >= max(Self.foldByteCountMin, state.baseByteCount)
         }
     }
 
     /// Writes all rows anew, durably, and removes the logs that are in them. Commits go on.
     ///
+    /// - Parameter freeByteCountMin: how much of the disk to leave free.
     /// - Throws: ``StoreError`` with code `outOfSpace`, `corrupted` (of the index), `io`,
     ///   `closed`; what was there before is still there.
-    func fold(_ index: any Index) throws(StoreError) {
+    func fold(_ index: any Index, leaving freeByteCountMin: UInt64 = 0) throws(StoreError) {
         try folding.withLock { (_) throws(StoreError) in
+            try checkOpen()
+            try checkRoom(leaving: freeByteCountMin)
             // Most of it outside of the lock that commits wait for.
             try sync()
             let (snapshot, log, sequence) = try state.withLock { (state) throws(StoreError) in
                 try beginLog(&state)
+                // What is deleted from here on is not in the base but in the log.
+                state.hasDeletedKeys = false
                 let snapshot = try lower(
                     "copying the index",
                     index: { () throws(IndexError) in
@@ -152,10 +179,19 @@ final class Catalogue: Sendable {
                     try index.sync()
                 })
             state.withLock { $0.durable = max($0.durable, sequence) }
-            let byteCount = try writeBase(log, sequence, snapshot)
+            let byteCount: UInt64
+            do throws(StoreError) {
+                byteCount = try writeBase(log, sequence, snapshot)
+            } catch {
+                // It would take the room that others need.
+                do throws(StoreError) { try Self.removeIfThere(Self.partialPath, on: disk) } catch {
+                }
+                throw error
+            }
             state.withLock { state in
                 state.baseByteCount = byteCount
                 state.logByteCount = state.log?.byteCount ?? 0
+                state.logCount = 1
                 // Unless a write failed meanwhile.
                 state.isComplete = state.log != nil
             }
@@ -171,6 +207,7 @@ final class Catalogue: Sendable {
         _ body: (_ names: [String], _ endOfLast: UInt64) throws(StoreError) -> R
     ) throws(StoreError) -> R {
         try folding.withLock { (_) throws(StoreError) in
+            try checkOpen()
             try sync()
             let (last, end) = try state.withLock { (state) throws(StoreError) in
                 try freeze()
@@ -184,12 +221,29 @@ final class Catalogue: Sendable {
         }
     }
 
+    private static let partialPath = StoreFormat.catalogue + "/" + CatalogueFormat.partialBase
+
+    private func checkOpen() throws(StoreError) {
+        guard state.withLock({ !$0.isClosed }) else {
+            throw StoreError(.closed, "the store is closed; open it again")
+        }
+    }
+
+    // About: the new base is at most what the files have now.
+    private func checkRoom(leaving freeByteCountMin: UInt64) throws(StoreError) {
+        let free = try Self.onDisk { () throws(DiskError) in try disk.freeByteCount() }
+        guard free / 2 >= freeByteCountMin / 2 + byteCount / 2 else {
+            throw StoreError(.outOfSpace, "there is no room to write the catalogue anew")
+        }
+    }
+
     private func writeBase(
         _ number: UInt32, _ sequence: UInt64, _ snapshot: any IndexSnapshot
     ) throws(StoreError) -> UInt64 {
-        let partial = StoreFormat.catalogue + "/" + CatalogueFormat.partialBase
-        try Self.removeIfThere(partial, on: disk)
-        let file = try Self.onDisk { () throws(DiskError) in try disk.open(partial, .create) }
+        try Self.removeIfThere(Self.partialPath, on: disk)
+        let file = try Self.onDisk { () throws(DiskError) in
+            try disk.open(Self.partialPath, .create)
+        }
         defer { file.close() }
         var writer = CatalogueBaseWriter(
             file: file,
@@ -208,9 +262,8 @@ final class Catalogue: Sendable {
                 })
         }
         let byteCount = try writer.finish()
-        let path = StoreFormat.catalogue + "/" + CatalogueFormat.name(.base, number)
         try Self.onDisk { () throws(DiskError) in
-            try disk.rename(partial, to: path)
+            try disk.rename(Self.partialPath, to: CatalogueFiles.path(.base, number))
             try disk.syncDirectory(StoreFormat.catalogue)
         }
         return byteCount
@@ -220,16 +273,21 @@ final class Catalogue: Sendable {
         let files = try CatalogueFiles(disk)
         try Self.onDisk { () throws(DiskError) in
             for old in files.bases where old < number {
-                try disk.remove(
-                    StoreFormat.catalogue + "/" + CatalogueFormat.name(.base, old))
+                try disk.remove(CatalogueFiles.path(.base, old))
             }
             for old in files.logs where old < number {
-                try disk.remove(StoreFormat.catalogue + "/" + CatalogueFormat.name(.log, old))
+                try disk.remove(CatalogueFiles.path(.log, old))
             }
         }
     }
 
     // MARK: -
+
+    private func write(_ kind: CatalogueFormat.FrameKind, _ state: inout State) {
+        var frame: [UInt8] = []
+        CatalogueFormat.append(kind, state.sequence, durable: state.durable, to: &frame)
+        write(frame, &state)
+    }
 
     private func write(_ frames: [UInt8], _ state: inout State) {
         guard state.log != nil else { return }
@@ -255,21 +313,24 @@ final class Catalogue: Sendable {
         let header = CatalogueFormat.Header(
             kind: .log, number: number, storeID: storeID, preceding: state.sequence,
             isComplete: state.isComplete)
+        var beginning = CatalogueFormat.encode(header)
+        CatalogueFormat.append(
+            .durable, state.sequence, durable: state.durable, to: &beginning)
         let before = state.log
         do throws(StoreError) {
             let file = try Self.onDisk { () throws(DiskError) -> any DiskFile in
                 try before?.file.sync()
-                let path = StoreFormat.catalogue + "/" + CatalogueFormat.name(.log, number)
-                let file = try disk.open(path, .create)
+                try disk.syncDirectory(StoreFormat.catalogue)
+                let file = try disk.open(CatalogueFiles.path(.log, number), .create)
                 // Taken, whatever happens next.
                 state.lastNumber = number
-                try file.write(CatalogueFormat.encode(header).span, at: 0)
+                try file.write(beginning.span, at: 0)
                 return file
             }
             before?.file.close()
-            state.log = Log(
-                file: file, number: number, byteCount: UInt64(CatalogueFormat.headerByteCount))
-            state.logByteCount += UInt64(CatalogueFormat.headerByteCount)
+            state.log = Log(file: file, number: number, byteCount: UInt64(beginning.count))
+            state.logByteCount += UInt64(beginning.count)
+            state.logCount += 1
         } catch {
             Self.giveUp(&state)
             throw error
@@ -304,45 +365,71 @@ extension Catalogue {
     /// - Throws: ``StoreError`` with code `corrupted` when the index has lost what was durable in
     ///   it, `io`, `outOfSpace`, `readOnly`, `formatTooNew`.
     static func open(
-        _ disk: any Disk, storeID: Octets16, index: any Index
+        _ disk: any Disk, _ storeID: Octets16, _ index: any Index
     ) throws(StoreError) -> Catalogue {
         try onDisk { () throws(DiskError) in
             guard try !disk.exists(StoreFormat.catalogue) else { return }
             try disk.createDirectory(StoreFormat.catalogue)
             try disk.syncDirectory("")
         }
-        try removeIfThere(
-            StoreFormat.catalogue + "/" + CatalogueFormat.partialBase, on: disk)
+        try removeIfThere(partialPath, on: disk)
         let files = try CatalogueFiles(disk)
         let sequence = try Catalogue.sequence(of: index)
-        let tail = try files.tail(disk, storeID: storeID)
+        let tail = try files.tail(disk, storeID: storeID, upTo: sequence)
         guard tail.durable <= sequence else {
             throw StoreError(
                 .corrupted,
                 "the index has lost changes that were durable; build it anew with a repair")
         }
-        let lastNumber = max(files.bases.last ?? 0, files.logs.last ?? 0)
-        // A log that has a successor is durable; this one may never have been synced.
-        if let last = files.logs.last {
-            try onDisk { () throws(DiskError) in
-                let path = StoreFormat.catalogue + "/" + CatalogueFormat.name(.log, last)
-                let file = try disk.open(path, .readWrite)
-                try file.sync()
-                file.close()
-            }
-        }
         let catalogue = Catalogue(
             disk, storeID,
             State(
-                log: nil, lastNumber: lastNumber, sequence: sequence, durable: sequence,
+                log: nil, lastNumber: max(files.bases.last ?? 0, files.logs.last ?? 0),
+                sequence: sequence, durable: sequence,
                 isComplete: tail.isComplete(upTo: sequence),
-                logByteCount: try files.byteCount(of: .log, disk),
+                logByteCount: try files.byteCount(of: .log, disk), logCount: files.logs.count,
                 baseByteCount: try files.byteCount(of: .base, disk)))
         // A store that cannot write its catalogue is as good as any other, and says so.
         catalogue.state.withLock { state in
-            do throws(StoreError) { try catalogue.beginLog(&state) } catch {}
+            do throws(StoreError) { try catalogue.resume(tail, &state) } catch {
+                giveUp(&state)
+            }
         }
         return catalogue
+    }
+
+    /// One that records nothing, for an index that is not the store's yet.
+    static func detached(
+        _ disk: any Disk, _ storeID: Octets16, _ index: any Index
+    ) throws(StoreError) -> Catalogue {
+        let sequence = try Catalogue.sequence(of: index)
+        return Catalogue(
+            disk, storeID,
+            State(
+                log: nil, lastNumber: 0, sequence: sequence, durable: sequence, isComplete: false,
+                logByteCount: 0, logCount: 0, baseByteCount: 0))
+    }
+
+    // Goes on with the last log if nothing is missing, else begins another. What the last one has
+    // beyond the index never happened, and is cut off: its numbers are given again.
+    private func resume(
+        _ tail: CatalogueFiles.Tail, _ state: inout State
+    ) throws(StoreError) {
+        guard let number = tail.log else { return try beginLog(&state) }
+        let file = try Self.onDisk { () throws(DiskError) in
+            let file = try disk.open(CatalogueFiles.path(.log, number), .readWrite)
+            if tail.hasLostChanges { try file.truncate(to: tail.end) }
+            // The process before may not have.
+            try file.sync()
+            return file
+        }
+        let isLast = number == state.lastNumber
+        guard isLast, state.isComplete, !tail.hasDamage, tail.end < Self.logByteCountMax else {
+            file.close()
+            return try beginLog(&state)
+        }
+        state.log = Log(file: file, number: number, byteCount: tail.end)
+        write(.durable, &state)
     }
 
     /// How far the index says that the catalogue must go.

@@ -19,13 +19,26 @@ struct CatalogueFiles {
         logs = names.compactMap { CatalogueFormat.number(.log, ofFile: $0) }.sorted()
     }
 
+    static func path(_ kind: CatalogueFormat.FileKind, _ number: UInt32) -> String {
+        StoreFormat.catalogue + "/" + CatalogueFormat.name(kind, number)
+    }
+
     /// What the newest base and the last log say.
     struct Tail {
         /// The last transaction that the index cannot have lost.
         var durable: UInt64 = 0
+        /// The transaction of the newest base.
+        var base: UInt64?
         /// The transactions of the last log, if nothing before it is missing.
-        fileprivate var range: ClosedRange<UInt64>?
-        fileprivate var base: UInt64?
+        var range: ClosedRange<UInt64>?
+        /// The last log that can be read.
+        var log: UInt32?
+        /// Where in it the frames end that the index knows of.
+        var end: UInt64 = 0
+        /// Whether it has changes behind that, which the index has lost: they never happened.
+        var hasLostChanges = false
+        /// Whether something in it is no frame.
+        var hasDamage = false
 
         /// Whether the last log goes on to the last change, from where nothing was missing.
         func isComplete(upTo sequence: UInt64) -> Bool {
@@ -34,7 +47,10 @@ struct CatalogueFiles {
         }
     }
 
-    func tail(_ disk: any Disk, storeID: Octets16) throws(StoreError) -> Tail {
+    /// - Parameter sequence: the last transaction that the index has.
+    func tail(
+        _ disk: any Disk, storeID: Octets16, upTo sequence: UInt64
+    ) throws(StoreError) -> Tail {
         var tail = Tail()
         if let base = bases.last, let reader = try reader(disk, .base, base, storeID) {
             reader.close()
@@ -42,32 +58,17 @@ struct CatalogueFiles {
             // The index was synced before the base was written.
             tail.durable = reader.header.preceding
         }
-        guard let last = logs.last, var reader = try reader(disk, .log, last, storeID) else {
-            return tail
-        }
-        defer { reader.close() }
-        var found = reader.header.preceding
-        while let item = try reader.next() {
-            guard case .frame(let frame, _) = item else { continue }
-            tail.durable = max(tail.durable, frame.durable)
-            if frame.kind == .changes, frame.sequence == found + 1 { found = frame.sequence }
-        }
-        if reader.header.isComplete || bases.last == last {
-            tail.range = reader.header.preceding...found
+        // One that cannot be read says nothing; then the one before it does.
+        for number in logs.reversed() {
+            guard var reader = try reader(disk, .log, number, storeID) else { continue }
+            defer { reader.close() }
+            tail.log = number
+            try read(&reader, upTo: sequence, &tail)
+            let isWhole = reader.header.isComplete || bases.last == number
+            if number != logs.last || !isWhole { tail.range = nil }
+            break
         }
         return tail
-    }
-
-    // Nil: the file is damaged from its first bytes on.
-    private func reader(
-        _ disk: any Disk, _ kind: CatalogueFormat.FileKind, _ number: UInt32, _ storeID: Octets16
-    ) throws(StoreError) -> CatalogueReader? {
-        do throws(StoreError) {
-            return try CatalogueReader(disk, kind, number, storeID: storeID)
-        } catch {
-            guard error.code == .corrupted else { throw error }
-            return nil
-        }
     }
 
     func byteCount(
@@ -78,12 +79,51 @@ struct CatalogueFiles {
             disk: { () throws(DiskError) in
                 var sum: UInt64 = 0
                 for number in kind == .base ? bases : logs {
-                    let path = StoreFormat.catalogue + "/" + CatalogueFormat.name(kind, number)
-                    let file = try disk.open(path, .read)
+                    let file = try disk.open(Self.path(kind, number), .read)
                     sum += try file.byteCount()
                     file.close()
                 }
                 return sum
             })
+    }
+
+    /// Nil: the file cannot be read, at least not from its first bytes on.
+    func reader(
+        _ disk: any Disk, _ kind: CatalogueFormat.FileKind, _ number: UInt32, _ storeID: Octets16
+    ) throws(StoreError) -> CatalogueReader? {
+        do throws(StoreError) {
+            return try CatalogueReader(disk, kind, number, storeID: storeID)
+        } catch {
+            guard error.code == .corrupted || error.code == .io else { throw error }
+            return nil
+        }
+    }
+
+    // MARK: -
+
+    private func read(
+        _ reader: inout CatalogueReader, upTo sequence: UInt64, _ tail: inout Tail
+    ) throws(StoreError) {
+        var found = reader.header.preceding
+        tail.end = reader.offset
+        do throws(StoreError) {
+            while let item = try reader.next() {
+                guard case .frame(let frame, _) = item else {
+                    tail.hasDamage = true
+                    continue
+                }
+                tail.durable = max(tail.durable, frame.durable)
+                if frame.kind == .changes {
+                    if frame.sequence == found + 1 { found = frame.sequence }
+                    if frame.sequence > sequence { tail.hasLostChanges = true }
+                }
+                if !tail.hasLostChanges { tail.end = reader.offset }
+            }
+        } catch {
+            // Bytes that cannot be read are no frames either.
+            guard error.code == .io else { throw error }
+            tail.hasDamage = true
+        }
+        tail.range = reader.header.preceding...found
     }
 }

@@ -81,6 +81,11 @@ enum CatalogueFormat {
     }
 
     static func decodeHeader(_ bytes: Span<UInt8>) throws(CoreError) -> Header {
+        // First: a damaged version is damage and not a later release.
+        guard bytes.count == headerByteCount,
+            bytes.littleEndian(UInt32.self, at: headerByteCount - 4)
+                == CRC32C.checksum(bytes.extracting(..<(headerByteCount - 4)))
+        else { throw CoreError(.corrupted, "a file of the catalogue has a damaged header") }
         var reader = ByteReader(bytes)
         guard try reader.readBytes(magic.count).hasSameBytes(as: magic.span) else {
             throw CoreError(.corrupted, "a file of the catalogue does not begin as one")
@@ -115,6 +120,8 @@ enum CatalogueFormat {
         case end = 2
         /// Says how far the index is durable, without a payload.
         case durable = 3
+        /// The last frame of a log whose store was closed in order, without a payload.
+        case closed = 4
     }
 
     struct Frame: Hashable, Sendable {

@@ -11,6 +11,8 @@ struct CatalogueReplay {
         var sequence: UInt64 = 0
         /// Whether no base, no log and no frame in between was missing or damaged.
         var isComplete = true
+        /// Whether the last log says that nothing came behind it.
+        var isClosed = false
     }
 
     let disk: any Disk
@@ -19,38 +21,66 @@ struct CatalogueReplay {
     /// Calls `body` with each change, in order.
     ///
     /// Damage is skipped and makes the outcome incomplete.
+    ///
+    /// - Parameters:
+    ///   - start: only the changes behind this transaction, whose state is known.
+    ///   - limit: only the changes up to this transaction; others never happened.
     func run(
+        after start: UInt64? = nil, upTo limit: UInt64 = .max,
         _ body: (CatalogueChange) throws(StoreError) -> Void
     ) throws(StoreError) -> Outcome {
         let files = try CatalogueFiles(disk)
         var outcome = Outcome()
-        let first = files.bases.last ?? 0
-        try replayBase(files.bases.last, &outcome, body)
-        var readers: [CatalogueReader] = []
-        for number in files.logs where number >= first {
-            guard let reader = try reader(.log, number) else {
+        if let start {
+            outcome.sequence = start
+        } else {
+            try replayBase(files.bases.last, &outcome, body)
+        }
+        let headers = try headers(of: files, &outcome)
+        for (index, header) in headers.enumerated() {
+            guard var reader = try files.reader(disk, .log, header.number, storeID) else {
                 outcome.isComplete = false
                 continue
             }
-            readers.append(reader)
-        }
-        for index in readers.indices {
-            let isLast = index + 1 == readers.count
-            try replayLog(
-                &readers[index], upTo: isLast ? .max : readers[index + 1].header.preceding,
-                &outcome, body)
-            readers[index].close()
+            defer { reader.close() }
+            // A base may hold what its index had lost when the log was begun.
+            if header.preceding < outcome.sequence, start == nil {
+                outcome.isComplete = false
+                outcome.sequence = header.preceding
+            }
+            if header.preceding > outcome.sequence { outcome.isComplete = false }
+            // What the index had lost when the next log was begun never happened.
+            let last = index + 1 < headers.count ? headers[index + 1].preceding : .max
+            try replayLog(&reader, upTo: min(last, limit), &outcome, body)
         }
         return outcome
     }
 
     // MARK: -
 
+    private func headers(
+        of files: CatalogueFiles, _ outcome: inout Outcome
+    ) throws(StoreError) -> [CatalogueFormat.Header] {
+        let first = files.bases.last ?? 0
+        var headers: [CatalogueFormat.Header] = []
+        for number in files.logs where number >= first {
+            guard let reader = try files.reader(disk, .log, number, storeID) else {
+                outcome.isComplete = false
+                continue
+            }
+            headers.append(reader.header)
+            reader.close()
+        }
+        return headers
+    }
+
     private func replayBase(
         _ number: UInt32?, _ outcome: inout Outcome,
         _ body: (CatalogueChange) throws(StoreError) -> Void
     ) throws(StoreError) {
-        guard let number, var reader = try reader(.base, number) else {
+        guard let number,
+            var reader = try CatalogueFiles(disk).reader(disk, .base, number, storeID)
+        else {
             outcome.isComplete = false
             return
         }
@@ -63,7 +93,7 @@ struct CatalogueReplay {
                 continue
             }
             isEnded = frame.kind == .end
-            try apply(payload, &outcome, body)
+            try apply(payload, body)
         }
         if !isEnded { outcome.isComplete = false }
     }
@@ -72,26 +102,24 @@ struct CatalogueReplay {
         _ reader: inout CatalogueReader, upTo last: UInt64, _ outcome: inout Outcome,
         _ body: (CatalogueChange) throws(StoreError) -> Void
     ) throws(StoreError) {
-        if reader.header.preceding != outcome.sequence {
-            outcome.isComplete = false
-            // A base may hold what its index had lost when the log was begun.
-            outcome.sequence = min(outcome.sequence, reader.header.preceding)
-        }
+        outcome.isClosed = false
         while let item = try reader.next() {
             // Damage shows in the numbers, unless it is a torn end, where nothing is missing.
-            guard case .frame(let frame, let payload) = item else { continue }
-            // What the index had lost when the next log was begun never happened.
+            guard case .frame(let frame, let payload) = item else {
+                outcome.isClosed = false
+                continue
+            }
+            outcome.isClosed = frame.kind == .closed
             guard frame.kind == .changes, frame.sequence <= last, frame.sequence > outcome.sequence
             else { continue }
             if frame.sequence != outcome.sequence + 1 { outcome.isComplete = false }
             outcome.sequence = frame.sequence
-            try apply(payload, &outcome, body)
+            try apply(payload, body)
         }
     }
 
     private func apply(
-        _ payload: [UInt8], _ outcome: inout Outcome,
-        _ body: (CatalogueChange) throws(StoreError) -> Void
+        _ payload: [UInt8], _ body: (CatalogueChange) throws(StoreError) -> Void
     ) throws(StoreError) {
         var reader = ByteReader(payload.span)
         while reader.remainingByteCount > 0 {
@@ -101,18 +129,6 @@ struct CatalogueReplay {
                     try CatalogueChange(reading: &reader)
                 })
             try body(change)
-        }
-    }
-
-    // Nil: the file is damaged from its first bytes on.
-    private func reader(
-        _ kind: CatalogueFormat.FileKind, _ number: UInt32
-    ) throws(StoreError) -> CatalogueReader? {
-        do throws(StoreError) {
-            return try CatalogueReader(disk, kind, number, storeID: storeID)
-        } catch {
-            guard error.code == .corrupted else { throw error }
-            return nil
         }
     }
 }

@@ -9,6 +9,8 @@ final class CatalogueTransaction: IndexTransaction {
     private let base: any IndexTransaction
     /// The changes as the catalogue writes them.
     private(set) var changes: [UInt8] = []
+    /// Whether a wrapped key is gone, which no file may keep for long.
+    private(set) var hasDeletedKeys = false
 
     init(_ base: any IndexTransaction) { self.base = base }
 
@@ -34,6 +36,7 @@ final class CatalogueTransaction: IndexTransaction {
     func delete(_ table: IndexTable, _ key: [UInt8]) throws(IndexError) {
         try base.delete(table, key)
         note(table, key, nil)
+        if table.name == Tables.keys.name { hasDeletedKeys = true }
     }
 
     func add(_ table: IndexTable, _ key: [UInt8], _ delta: Int64) throws(IndexError) {

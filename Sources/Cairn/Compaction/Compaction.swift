@@ -46,7 +46,13 @@ struct Compaction {
 
     // The catalogue's dead bytes are changes that later ones undid.
     private func tidyCatalogue() async throws(StoreError) {
-        guard !engine.catalogue.isFoldDue else { return try await engine.foldCatalogue() }
+        guard !engine.catalogue.isFoldDue else {
+            do throws(StoreError) { return try await engine.foldCatalogue() } catch {
+                // It stays as it is, and says so; what was freed was freed.
+                guard error.code == .outOfSpace else { throw error }
+                return
+            }
+        }
         try await engine.pool.run { [engine] (_) throws(StoreError) in
             try engine.catalogue.sync()
         }

@@ -54,7 +54,8 @@ extension StoreError {
             switch error.code {
             case .outOfSpace: .outOfSpace
             case .readOnly: .readOnly
-            case .corrupted: .corrupted
+            // Only what must be there is asked for: an index that is missing is damage.
+            case .corrupted, .notFound: .corrupted
             case .closed: .closed
             case .unsupportedVersion: .formatTooNew
             default: .io

@@ -185,7 +185,7 @@ final class GroupCommitter: Sendable {
                     Tables.meta, MetaKey.catalogueSequence, recording.nextSequence)
             }
             try transaction.commit()
-            recording.append(transaction.changes)
+            recording.append(transaction)
             return true
         } catch {
             transaction.rollback()

@@ -12,23 +12,30 @@ struct CatalogueCopy {
     /// - Throws: ``StoreError`` with code `corrupted` when not even the store's first row was
     ///   found.
     func fill(_ index: any Index) throws(StoreError) -> RepairReport.Source {
-        let last = try lastSequence()
+        let durable = try CatalogueFiles(seams.disk).tail(
+            seams.disk, storeID: storeID, upTo: .max
+        ).durable
+        let old = try withOldIndex { (old) throws(StoreError) in
+            try Catalogue.sequence(of: old)
+        }
+        // What is known to have happened, whoever has it.
+        let last = max(durable, old ?? 0)
         var batch = Batch(index)
-        let outcome = try CatalogueReplay(disk: seams.disk, storeID: storeID).run {
-            (change) throws(StoreError) in
+        // An index that has lost nothing says what never happened.
+        let limit = old.map { $0 >= durable ? $0 : .max } ?? .max
+        let outcome = try replay.run(upTo: limit) { (change) throws(StoreError) in
             try batch.add(change)
         }
-        try batch.add(
-            CatalogueChange(
-                table: Tables.meta, key: MetaKey.catalogueSequence,
-                value: RowKey.bigEndian(max(last, outcome.sequence))))
         try batch.commit()
-        // Whether the end of the last log is missing.
-        let isComplete = outcome.isComplete && outcome.sequence >= last
-        var source = RepairReport.Source.catalogue
-        if !isComplete {
-            source = try copyOldIndex(to: index) ? .index : .incompleteCatalogue
+        // Without the old index only an orderly end of the log tells that nothing came behind it.
+        let isWhole =
+            outcome.isComplete && outcome.sequence >= last && (old != nil || outcome.isClosed)
+        if isWhole {
+            try setSequence(outcome.sequence, of: index)
+            return .catalogue
         }
+        let source = try copyOldIndex(to: index, last: last)
+        if source == nil { try setSequence(max(last, outcome.sequence), of: index) }
         let row = try lower(
             "reading the catalogue",
             index: { () throws(IndexError) in
@@ -38,31 +45,52 @@ struct CatalogueCopy {
             throw StoreError(
                 .corrupted, "neither the catalogue nor the index says what the store has")
         }
-        return source
+        return source ?? .incomplete
     }
 
     // MARK: -
 
-    /// The last transaction that is known of, from the old index if it can be read.
-    private func lastSequence() throws(StoreError) -> UInt64 {
-        let durable = try CatalogueFiles(seams.disk).tail(seams.disk, storeID: storeID).durable
-        let old = try withOldIndex { (old) throws(StoreError) in
-            try Catalogue.sequence(of: old)
-        }
-        return max(durable, old ?? 0)
-    }
+    private var replay: CatalogueReplay { CatalogueReplay(disk: seams.disk, storeID: storeID) }
 
-    /// False: it cannot be read from end to end, and the new index has what the catalogue had.
-    private func copyOldIndex(to index: any Index) throws(StoreError) -> Bool {
-        try withOldIndex { (old) throws(StoreError) in
+    /// The rows of the old index, and what the catalogue knows beyond it.
+    ///
+    /// - Returns: nil when the old index cannot be read from end to end; the new one is as it was.
+    private func copyOldIndex(
+        to index: any Index, last: UInt64
+    ) throws(StoreError) -> RepairReport.Source? {
+        try withOldIndex { (old) throws(StoreError) -> RepairReport.Source? in
             // Read twice, so that nothing is replaced by the half of something.
-            try forEachRow(of: old) { (_) in }
+            guard try isReadable(old) else { return nil }
             try clear(index)
             var batch = Batch(index)
             try forEachRow(of: old) { (row) throws(StoreError) in try batch.add(row) }
+            let outcome = try replay.run(after: Catalogue.sequence(of: old)) {
+                (change) throws(StoreError) in
+                try batch.add(change)
+            }
             try batch.commit()
+            try setSequence(max(last, outcome.sequence), of: index)
+            return outcome.isComplete && outcome.sequence >= last ? .index : .incomplete
+        } ?? nil
+    }
+
+    private func setSequence(_ sequence: UInt64, of index: any Index) throws(StoreError) {
+        var batch = Batch(index)
+        try batch.add(
+            CatalogueChange(
+                table: Tables.meta, key: MetaKey.catalogueSequence,
+                value: RowKey.bigEndian(sequence)))
+        try batch.commit()
+    }
+
+    private func isReadable(_ index: any Index) throws(StoreError) -> Bool {
+        do throws(StoreError) {
+            try forEachRow(of: index) { (_) in }
             return true
-        } ?? false
+        } catch {
+            guard error.code == .corrupted || error.code == .io else { throw error }
+            return false
+        }
     }
 
     private func forEachRow(
@@ -92,30 +120,30 @@ struct CatalogueCopy {
         try batch.commit()
     }
 
-    // Nil: the old index is not there, not whole, or not this store's.
+    // Nil: the old index is not there, does not open, or is not this store's.
     private func withOldIndex<R>(
         _ body: (any Index) throws(StoreError) -> R
     ) throws(StoreError) -> R? {
         let old: any Index
-        let isWhole: Bool
-        do throws(IndexError) {
-            old = try seams.openIndex(Tables.all)
-            isWhole = try old.get(Tables.meta, MetaKey.store) != nil
-        } catch {
-            guard error.code == .corrupted || error.code == .notFound || error.code == .io else {
-                throw StoreError(error, while: "opening the old index")
+        do throws(IndexError) { old = try seams.openIndex(Tables.all, false) } catch {
+            switch error.code {
+            case .corrupted, .notFound, .io, .unsupportedVersion: return nil
+            default: throw StoreError(error, while: "opening the old index")
             }
-            return nil
         }
         defer {
             // It is about to be replaced, whatever it has to say at its end.
             do throws(IndexError) { try old.close() } catch {}
         }
-        guard isWhole else { return nil }
-        do throws(StoreError) { return try body(old) } catch {
-            guard error.code == .corrupted || error.code == .io else { throw error }
-            return nil
-        }
+        guard isOurs(old) else { return nil }
+        return try body(old)
+    }
+
+    private func isOurs(_ index: any Index) -> Bool {
+        guard let bytes = try? index.get(Tables.meta, MetaKey.store),
+            let row = try? StoreRow(decoding: bytes)
+        else { return false }
+        return row.storeID == storeID
     }
 }
 

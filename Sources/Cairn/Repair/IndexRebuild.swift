@@ -25,7 +25,6 @@ struct IndexRebuild {
         try await followLinks()
         try await countUsage()
         try await dropUnused()
-        try await engine.foldCatalogue()
         return report
     }
 

@@ -6,11 +6,10 @@ public struct RepairReport: Hashable, Sendable {
     public enum Source: Hashable, Sendable {
         /// The catalogue, which had everything.
         case catalogue
-        /// The old index, which could still be read where it matters: the catalogue lacked
-        /// something.
+        /// The old index, which could still be read, and what the catalogue knew beyond it.
         case index
-        /// The catalogue, which lacked something: see ``RepairReport/isComplete``.
-        case incompleteCatalogue
+        /// What could be read of the two: see ``RepairReport/isComplete``.
+        case incomplete
     }
 
     /// Where the names came from.
@@ -27,9 +26,11 @@ public struct RepairReport: Hashable, Sendable {
     /// chunks, and it is whole for all.
     public var lostBlobs: [DamagedBlob] = []
 
-    /// Whether every blob, object and bucket that was acknowledged is known again. When it is
-    /// not, some that were created or deleted lately may be missing or there again.
-    public var isComplete: Bool { source != .incompleteCatalogue }
+    /// Whether every blob, object and bucket that was acknowledged is known again. When that is
+    /// not certain, some that were created or deleted lately may be missing or there again.
+    ///
+    /// Without the old index it is certain only if the store was closed in order.
+    public var isComplete: Bool { source != .incomplete }
 
     /// Nothing found yet.
     public init() {}

@@ -18,8 +18,8 @@ extension Store {
     ///   - unlock: what opens the keyring.
     ///   - configuration: how the store runs.
     /// - Throws: ``StoreError`` with code `storeNotFound`, `storeLocked`, `wrongPassphrase`,
-    ///   `formatTooNew`, `keyUnavailable`, `outOfSpace`, `io`, or `corrupted` when neither the
-    ///   catalogue nor the index tells enough to go on: restore a backup then.
+    ///   `formatTooNew`, `keyUnavailable`, `outOfSpace`, `cancelled`, `io`, or `corrupted` when
+    ///   neither the catalogue nor the index tells enough to go on: restore a backup then.
     public static func repair(
         at path: String, unlock: KeyringUnlock = .keyFile(path: nil),
         configuration: StoreConfiguration = StoreConfiguration()
@@ -42,33 +42,32 @@ extension Store {
         defer { lock.release() }
         let opening = StoreOpening(seams: seams, unlock: unlock, configuration: configuration)
         var report = RepairReport()
-        let engine = try await opening.runOnNewIndex(&report)
-        let lost: Result<[DamagedBlob], StoreError>
+        let rebuilt = try await opening.runOnNewIndex(&report)
         do throws(StoreError) {
-            var rebuild = IndexRebuild(engine: engine, report: report)
+            var rebuild = IndexRebuild(engine: rebuilt, report: report)
             report = try await rebuild.run()
-            // What is rebuilt is of use even if the keys that name the lost are not at hand.
-            lost = await Self.damagedBlobs(engine)
         } catch {
-            _ = await shutDown(engine)
+            _ = await shutDown(rebuilt)
             throw error
         }
-        try await shutDown(engine).get()
+        try await shutDown(rebuilt).get()
         try lower(
             "installing the index",
             disk: { () throws(DiskError) in
                 try seams.installNewIndex()
             })
+        // From here on the store is as any other; only what is missing is still to be named.
+        let engine = try await opening.run()
+        let lost: Result<[DamagedBlob], StoreError>
+        do throws(StoreError) {
+            if report.source != .catalogue { try await engine.foldCatalogue() }
+            lost = .success(try await engine.damagedBlobs())
+        } catch {
+            lost = .failure(error)
+        }
+        try await shutDown(engine).get()
         report.lostBlobs = try lost.get()
         return report
-    }
-
-    private static func damagedBlobs(
-        _ engine: Engine
-    ) async -> Result<[DamagedBlob], StoreError> {
-        do throws(StoreError) { return .success(try await engine.damagedBlobs()) } catch {
-            return .failure(error)
-        }
     }
 }
 
@@ -91,7 +90,7 @@ extension StoreOpening {
                 return (index, try CatalogueCopy(seams: seams, storeID: storeID).fill(index))
             }
             report.source = source
-            return try await assemble(storeID, keyring, index, pool)
+            return try await assemble(storeID, keyring, index, pool, isInstalled: false)
         } catch {
             pool.stop()
             throw error

@@ -75,8 +75,9 @@ final class Engine: Sendable {
 
     /// Makes the catalogue complete, and its logs short.
     func foldCatalogue() async throws(StoreError) {
+        let reserved = configuration.reservedByteCount
         try await pool.run { [catalogue, index] (_) throws(StoreError) in
-            try catalogue.fold(index)
+            try catalogue.fold(index, leaving: reserved)
         }
     }
 

@@ -62,9 +62,12 @@ public final class Store: Sendable {
         segments.freeByteCountMin = configuration.reservedByteCount
         return StoreSeams(
             disk: disk,
-            openIndex: { [index] (tables) throws(IndexError) in
-                try RocksDBIndex.open(
-                    path: path + "/" + StoreFormat.index, tables: tables, configuration: index)
+            openIndex: { [index] (tables, create) throws(IndexError) in
+                var configuration = index
+                configuration.createIfMissing = create
+                return try RocksDBIndex.open(
+                    path: path + "/" + StoreFormat.index, tables: tables,
+                    configuration: configuration)
             },
             openNewIndex: { [index] (tables) throws(IndexError) in
                 let path = path + "/" + StoreFormat.newIndex
@@ -181,9 +184,13 @@ public final class Store: Sendable {
         do throws(SegmentError) { try engine.segments.close() } catch {
             result = .failure(StoreError(error, while: "closing the segments"))
         }
-        do throws(StoreError) { try engine.catalogue.close() } catch { result = .failure(error) }
         do throws(IndexError) { try engine.index.close() } catch {
             result = .failure(StoreError(error, while: "closing the index"))
+        }
+        var isInOrder = false
+        if case .success = result { isInOrder = true }
+        do throws(StoreError) { try engine.catalogue.close(isInOrder: isInOrder) } catch {
+            result = .failure(error)
         }
         return result
     }

@@ -35,7 +35,7 @@ struct StoreOpening: Sendable {
             try lower(
                 "opening the index",
                 index: { () throws(IndexError) in
-                    try seams.openIndex(Tables.all)
+                    try seams.openIndex(Tables.all, isNew)
                 })
         }
         if isNew { try await createRows(storeID, keyring, index, pool) }
@@ -45,8 +45,12 @@ struct StoreOpening: Sendable {
     }
 
     /// The engine on an index that has at least its first rows.
+    ///
+    /// - Parameter isInstalled: whether it is the store's; one that is not leaves the catalogue
+    ///   alone.
     func assemble(
-        _ storeID: Octets16, _ keyring: Keyring, _ index: any Index, _ pool: WorkerPool
+        _ storeID: Octets16, _ keyring: Keyring, _ index: any Index, _ pool: WorkerPool,
+        isInstalled: Bool = true
     ) async throws(StoreError) -> Engine {
         let keys = KeyTable(
             storeID: storeID, provider: keyring, index: index, pool: pool, clock: seams.clock)
@@ -66,7 +70,8 @@ struct StoreOpening: Sendable {
                 })
         }
         let catalogue = try await pool.run { (_) throws(StoreError) in
-            try Catalogue.open(seams.disk, storeID: storeID, index: index)
+            let open = isInstalled ? Catalogue.open : Catalogue.detached
+            return try open(seams.disk, storeID, index)
         }
         return Engine(
             storeID: storeID, configuration: configuration, chunker: row.chunker,

@@ -8,8 +8,8 @@ package import CairnSegments
 package struct StoreSeams: Sendable {
     /// The store's directory.
     package var disk: any Disk
-    /// Opens the index, given its tables.
-    package var openIndex: @Sendable ([IndexTable]) throws(IndexError) -> any Index
+    /// Opens the index, given its tables, or makes one if it may.
+    package var openIndex: @Sendable ([IndexTable], _ create: Bool) throws(IndexError) -> any Index
     /// Opens an empty index beside the one that the store has.
     package var openNewIndex: @Sendable ([IndexTable]) throws(IndexError) -> any Index
     /// Puts that one, closed by now, in place of the other, durably; the other is kept aside.
@@ -21,7 +21,8 @@ package struct StoreSeams: Sendable {
     /// Names the parts.
     package init(
         disk: any Disk,
-        openIndex: @escaping @Sendable ([IndexTable]) throws(IndexError) -> any Index,
+        openIndex:
+            @escaping @Sendable ([IndexTable], _ create: Bool) throws(IndexError) -> any Index,
         openNewIndex: @escaping @Sendable ([IndexTable]) throws(IndexError) -> any Index,
         installNewIndex: @escaping @Sendable () throws(DiskError) -> Void,
         clock: any StoreClock, random: any RandomSource, segments: SegmentConfiguration

@@ -58,7 +58,11 @@ public struct LocalDisk: Disk {
     /// See ``Disk/rename(_:to:)``.
     public func rename(_ source: String, to target: String) throws(DiskError) {
         // One of them may be a directory, or have been.
-        root.synced.withLock { $0.removeAll() }
+        root.synced.withLock { synced in
+            for name in [source, target] {
+                synced = synced.filter { $0.key != name && !$0.key.hasPrefix(name + "/") }
+            }
+        }
         try inDirectory(of: source) { (from, sourceName) throws(DiskError) in
             try inDirectory(of: target) { (to, targetName) throws(DiskError) in
                 try from.rename(sourceName, to: to, targetName)

@@ -13,8 +13,8 @@ struct RepairCommand: StoreCommand {
             For a store whose index is lost or damaged; stop the server first. Reads every \
             segment once. The old index is kept as index.old, to be removed by hand. Upload \
             sessions that were open are gone. Names the blobs whose bytes are lost: storing the \
-            same bytes again cures them. The exit code is 5 when a blob is lost, or when the \
-            catalogue lacked something so that late changes may be missing.
+            same bytes again cures them. The exit code is 5 when a blob is lost, or when it is \
+            not certain that the latest changes are there.
             """)
 
     @OptionGroup var options: StoreOptions
@@ -29,7 +29,7 @@ struct RepairCommand: StoreCommand {
         guard report.isComplete else {
             throw CommandFailure(
                 code: "unsound",
-                message: "the catalogue lacked something: late changes may be missing")
+                message: "the latest changes before the loss may be missing")
         }
     }
 
@@ -75,7 +75,7 @@ extension Document {
             switch source {
             case .catalogue: "catalogue"
             case .index: "index"
-            case .incompleteCatalogue: "incompleteCatalogue"
+            case .incomplete: "incomplete"
             }
         }
     }
