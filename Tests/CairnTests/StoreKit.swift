@@ -54,6 +54,7 @@ struct SimulatedStore {
                 return try newIndex.open(tables)
             },
             installNewIndex: { () throws(DiskError) in index.replace(with: newIndex.current) },
+            discardNewIndex: {},
             clock: clock, random: SeededRandom(seed: seed), segments: segments)
     }
 

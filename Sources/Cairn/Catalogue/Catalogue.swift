@@ -250,16 +250,12 @@ final class Catalogue: Sendable {
             header: .init(
                 kind: .base, number: number, storeID: storeID, preceding: sequence,
                 isComplete: true))
-        for table in CatalogueTables.all {
+        do throws(StoreError) {
             try lower(
                 "copying the index",
-                index: { () throws(IndexError) in
-                    try snapshot.forEachRow(table, prefix: []) { (row) throws(IndexError) in
-                        guard CatalogueTables.keeps(table, row.key) else { return }
-                        writer.append(
-                            CatalogueChange(table: table, key: row.key, value: row.value))
-                    }
-                })
+                index: { () throws(IndexError) in try copyRows(snapshot, to: &writer) })
+        } catch {
+            throw writer.failure.map { StoreError($0, while: "writing the catalogue") } ?? error
         }
         let byteCount = try writer.finish()
         try Self.onDisk { () throws(DiskError) in
@@ -267,6 +263,17 @@ final class Catalogue: Sendable {
             try disk.syncDirectory(StoreFormat.catalogue)
         }
         return byteCount
+    }
+
+    private func copyRows(
+        _ snapshot: any IndexSnapshot, to writer: inout CatalogueBaseWriter
+    ) throws(IndexError) {
+        for table in CatalogueTables.all {
+            try snapshot.forEachRow(table, prefix: []) { (row) throws(IndexError) in
+                guard CatalogueTables.keeps(table, row.key) else { return }
+                try writer.append(CatalogueChange(table: table, key: row.key, value: row.value))
+            }
+        }
     }
 
     private func removeFiles(before number: UInt32) throws(StoreError) {

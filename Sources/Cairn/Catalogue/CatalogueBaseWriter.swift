@@ -15,8 +15,8 @@ struct CatalogueBaseWriter {
     private var offset: UInt64 = 0
     private var changes: [UInt8] = []
     private var bytes: [UInt8]
-    // Rows are read by way of the index, which has its own errors: kept until the end.
-    private var failure: DiskError?
+    /// Why it cannot be written, if it cannot.
+    private(set) var failure: DiskError?
 
     init(file: any DiskFile, header: CatalogueFormat.Header) {
         self.file = file
@@ -24,9 +24,12 @@ struct CatalogueBaseWriter {
         bytes = CatalogueFormat.encode(header)
     }
 
-    mutating func append(_ row: CatalogueChange) {
+    /// - Throws: ``IndexError``, for whoever reads the index meanwhile to stop, when the base
+    ///   cannot be written: ``failure`` says why.
+    mutating func append(_ row: CatalogueChange) throws(IndexError) {
         row.append(to: &changes)
         if changes.count >= Self.frameByteCount { endFrame(.changes) }
+        guard failure == nil else { throw IndexError(.io, "the base cannot be written") }
     }
 
     /// Makes the base durable.

@@ -8,7 +8,7 @@ internal import CairnSegments
 ///
 /// Starts from an index that has everything else. First every whole record gets a row, then all
 /// references are followed from the links down, each node once, then the rows that nothing refers
-/// to go. Memory: what one segment holds, and the path to one node.
+/// to go. Memory: what one segment holds, and the children of one path of nodes.
 struct IndexRebuild {
     private static let rowCountMax = 4096
 

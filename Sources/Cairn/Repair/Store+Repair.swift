@@ -42,20 +42,12 @@ extension Store {
         defer { lock.release() }
         let opening = StoreOpening(seams: seams, unlock: unlock, configuration: configuration)
         var report = RepairReport()
-        let rebuilt = try await opening.runOnNewIndex(&report)
         do throws(StoreError) {
-            var rebuild = IndexRebuild(engine: rebuilt, report: report)
-            report = try await rebuild.run()
+            try await rebuild(opening, &report)
         } catch {
-            _ = await shutDown(rebuilt)
+            seams.discardNewIndex()
             throw error
         }
-        try await shutDown(rebuilt).get()
-        try lower(
-            "installing the index",
-            disk: { () throws(DiskError) in
-                try seams.installNewIndex()
-            })
         // From here on the store is as any other; only what is missing is still to be named.
         let engine = try await opening.run()
         let lost: Result<[DamagedBlob], StoreError>
@@ -68,6 +60,26 @@ extension Store {
         try await shutDown(engine).get()
         report.lostBlobs = try lost.get()
         return report
+    }
+
+    // Until the new index is installed nothing else has changed.
+    private static func rebuild(
+        _ opening: StoreOpening, _ report: inout RepairReport
+    ) async throws(StoreError) {
+        let engine = try await opening.runOnNewIndex(&report)
+        do throws(StoreError) {
+            var rebuild = IndexRebuild(engine: engine, report: report)
+            report = try await rebuild.run()
+        } catch {
+            _ = await shutDown(engine)
+            throw error
+        }
+        try await shutDown(engine).get()
+        try lower(
+            "installing the index",
+            disk: { () throws(DiskError) in
+                try opening.seams.installNewIndex()
+            })
     }
 }
 

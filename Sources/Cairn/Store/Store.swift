@@ -32,7 +32,8 @@ public final class Store: Sendable {
 
     /// Opens the store in a directory, or creates it there.
     ///
-    /// Costs O(unfinished work): the unsealed segment is scanned, nothing else.
+    /// Costs O(unfinished work): the unsealed segment is scanned, and the last log of the
+    /// catalogue, which has at most 8 MiB.
     ///
     /// - Parameters:
     ///   - path: a directory; its parent exists.
@@ -75,6 +76,10 @@ public final class Store: Sendable {
                 return try RocksDBIndex.open(path: path, tables: tables, configuration: index)
             },
             installNewIndex: { () throws(DiskError) in try installNewIndex(on: disk) },
+            discardNewIndex: {
+                // What cannot be removed now the next repair removes.
+                try? RocksDBIndex.destroy(path: path + "/" + StoreFormat.newIndex)
+            },
             clock: SystemClock(), random: SystemRandom(), segments: segments)
     }
 
@@ -158,16 +163,20 @@ public final class Store: Sendable {
     }
 
     private static func installNewIndex(on disk: LocalDisk) throws(DiskError) {
-        if try disk.exists(StoreFormat.index) {
-            var name = StoreFormat.oldIndex
-            var number = 1
-            while try disk.exists(name) {
-                number += 1
-                name = "\(StoreFormat.oldIndex).\(number)"
-            }
-            try disk.rename(StoreFormat.index, to: name)
+        var name = StoreFormat.oldIndex
+        var number = 1
+        while try disk.exists(name) {
+            number += 1
+            name = "\(StoreFormat.oldIndex).\(number)"
         }
-        try disk.rename(StoreFormat.newIndex, to: StoreFormat.index)
+        let hadIndex = try disk.exists(StoreFormat.index)
+        if hadIndex { try disk.rename(StoreFormat.index, to: name) }
+        do throws(DiskError) {
+            try disk.rename(StoreFormat.newIndex, to: StoreFormat.index)
+        } catch {
+            if hadIndex { try disk.rename(name, to: StoreFormat.index) }
+            throw error
+        }
         try disk.syncDirectory("")
     }
 
