@@ -17,7 +17,8 @@ struct HeldRequest {
         while true {
             let held = try await begin(kit, location, byteCount: byteCount, first: first)
             if try await held.isHeld(kit, location) { return held }
-            try await held.channel.close()
+            // Told to wait, it is over; the server may have closed it by now.
+            try? await held.channel.close()
         }
     }
 
@@ -49,6 +50,8 @@ struct HeldRequest {
 
     // False: a look at the session came first, so that this request was told to wait.
     private func isHeld(_ kit: ServerKit, _ location: String) async throws -> Bool {
+        // Looking at once would often come first.
+        try await Task.sleep(for: .milliseconds(100))
         while answer.current.isEmpty {
             let look = try await kit.send(.PATCH, location, headers: ["Content-Range": "9-9"])
             if look.status == 409 { return true }

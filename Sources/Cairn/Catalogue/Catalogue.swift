@@ -183,6 +183,8 @@ final class Catalogue: Sendable {
             do throws(StoreError) {
                 byteCount = try writeBase(log, sequence, snapshot)
             } catch {
+                // Perhaps there were some: they are still in the files.
+                state.withLock { $0.hasDeletedKeys = true }
                 // It would take the room that others need.
                 do throws(StoreError) { try Self.removeIfThere(Self.partialPath, on: disk) } catch {
                 }
@@ -396,9 +398,11 @@ extension Catalogue {
                 isComplete: tail.isComplete(upTo: sequence),
                 logByteCount: try files.byteCount(of: .log, disk), logCount: files.logs.count,
                 baseByteCount: try files.byteCount(of: .base, disk)))
-        // A store that cannot write its catalogue is as good as any other, and says so.
-        catalogue.state.withLock { state in
+        try catalogue.state.withLock { (state) throws(StoreError) in
             do throws(StoreError) { try catalogue.resume(tail, &state) } catch {
+                // Those would pass for the changes that get their numbers next.
+                guard !tail.hasLostChanges else { throw error }
+                // A store that cannot write its catalogue is as good as any other, and says so.
                 giveUp(&state)
             }
         }

@@ -81,6 +81,11 @@ extension RowKey {
             })
     }
 
+    /// The bucket that a row belongs to whose key goes on behind it.
+    static func bucketID(prefixing key: [UInt8]) throws(StoreError) -> BucketID {
+        try bucketID(of: Array(key.prefix(Octets16.byteCount)))
+    }
+
     static func linkName(of key: [UInt8]) throws(StoreError) -> LinkName {
         LinkName(
             octets: try part(of: key) { (reader) throws(CoreError) in

@@ -10,7 +10,10 @@ internal import CairnSegments
 /// references are followed from the links down, each node once, then the rows that nothing refers
 /// to go. Memory: what one segment holds, and the children of one path of nodes.
 struct IndexRebuild {
+    /// Rows of chunks that one transaction writes.
     private static let rowCountMax = 4096
+    /// Rows that are read together: one of an object may have hundreds of kilobytes.
+    private static let pageRowCountMax = 256
 
     private let engine: Engine
     private var report: RepairReport
@@ -173,7 +176,7 @@ struct IndexRebuild {
             let rows = try await page(Tables.links, after: after)
             for row in rows {
                 guard let link = try? LinkRow(decoding: row.value) else { continue }
-                let bucket = BucketID(octets: Octets16(row.key.span.extracting(..<16)))
+                let bucket = try RowKey.bucketID(prefixing: row.key)
                 usage[bucket, default: [:]][.blobs, default: 0] += 1
                 usage[bucket, default: [:]][.logicalBytes, default: 0] +=
                     Int64(clamping: link.byteCount)
@@ -183,7 +186,7 @@ struct IndexRebuild {
         repeat {
             let rows = try await page(Tables.objects, after: after)
             for row in rows {
-                let bucket = BucketID(octets: Octets16(row.key.span.extracting(..<16)))
+                let bucket = try RowKey.bucketID(prefixing: row.key)
                 usage[bucket, default: [:]][.objects, default: 0] += 1
             }
             try await engine.transact { (transaction) throws(StoreError) in
@@ -233,7 +236,7 @@ struct IndexRebuild {
     private func page(_ table: IndexTable, after: [UInt8]?) async throws(StoreError) -> [IndexEntry]
     {
         try await engine.read("reading \(table.name)") { (index) throws(IndexError) in
-            try index.scan(table, prefix: [], after: after, limit: Self.rowCountMax)
+            try index.scan(table, prefix: [], after: after, limit: Self.pageRowCountMax)
         }
     }
 }
@@ -294,8 +297,8 @@ extension Transaction {
     fileprivate func putReferences(ofObject row: IndexEntry) throws(StoreError) {
         // One that is damaged is reported by whoever reads it.
         guard let object = try? ObjectRow(decoding: row.value) else { return }
-        let bucket = BucketID(octets: Octets16(row.key.span.extracting(..<16)))
-        let key = Array(row.key[16...])
+        let bucket = try RowKey.bucketID(prefixing: row.key)
+        let key = Array(row.key.dropFirst(Octets16.byteCount))
         for name in object.linkNames {
             try put(Tables.references, RowKey.link(bucket, name) + key, [])
         }
