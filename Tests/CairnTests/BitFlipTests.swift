@@ -137,7 +137,9 @@ import Testing
             }
             if !isWhole {
                 let report = try await Store.repair(at: tried)
-                #expect(report.isComplete && report.lostBlobs.isEmpty, "\(place)")
+                // Of a store that was killed nobody can say for certain, and nothing is missing.
+                #expect(report.isComplete || !isClosed, "\(place)")
+                #expect(report.lostBlobs.isEmpty, "\(place)")
                 let store = try await Store.open(at: tried)
                 let bucket = try await store.defaultAccount.bucket("one")
                 #expect(try await Self.read(bucket, place) == 0)

@@ -109,7 +109,10 @@ struct FullDiskTests {
         }
     }
 
-    @Test(arguments: Kind.allCases)
+    // Not in the short run: RocksDB as Debian builds it has assertions, one of which now and then
+    // ends the process when its log could not be written. Nothing acknowledged is lost then, but
+    // the tests behind it are.
+    @Test(.enabled(if: isLong), arguments: Kind.allCases)
     func `a disk that others fill to the last byte loses nothing`(_ kind: Kind) async throws {
         try await Self.onFileSystem(kind) { mount in
             let store = try await Self.open(mount + "/store")
