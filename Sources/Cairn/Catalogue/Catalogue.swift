@@ -255,7 +255,11 @@ final class Catalogue: Sendable {
         do throws(StoreError) {
             try lower(
                 "copying the index",
-                index: { () throws(IndexError) in try copyRows(snapshot, to: &writer) })
+                index: { () throws(IndexError) in
+                    try CatalogueTables.forEachRow(of: snapshot) { (row) throws(IndexError) in
+                        try writer.append(row)
+                    }
+                })
         } catch {
             throw writer.failure.map { StoreError($0, while: "writing the catalogue") } ?? error
         }
@@ -265,17 +269,6 @@ final class Catalogue: Sendable {
             try disk.syncDirectory(StoreFormat.catalogue)
         }
         return byteCount
-    }
-
-    private func copyRows(
-        _ snapshot: any IndexSnapshot, to writer: inout CatalogueBaseWriter
-    ) throws(IndexError) {
-        for table in CatalogueTables.all {
-            try snapshot.forEachRow(table, prefix: []) { (row) throws(IndexError) in
-                guard CatalogueTables.keeps(table, row.key) else { return }
-                try writer.append(CatalogueChange(table: table, key: row.key, value: row.value))
-            }
-        }
     }
 
     private func removeFiles(before number: UInt32) throws(StoreError) {

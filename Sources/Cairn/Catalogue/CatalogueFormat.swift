@@ -243,4 +243,16 @@ enum CatalogueTables {
         guard numbers[table.name] != nil else { return false }
         return table.name != Tables.meta.name || metaKeys.contains(key)
     }
+
+    /// Calls `body` with every row of an index that the catalogue keeps, in the order of tables.
+    static func forEachRow(
+        of index: any IndexReader, _ body: (CatalogueChange) throws(IndexError) -> Void
+    ) throws(IndexError) {
+        for table in all {
+            try index.forEachRow(table, prefix: []) { (row) throws(IndexError) in
+                guard keeps(table, row.key) else { return }
+                try body(CatalogueChange(table: table, key: row.key, value: row.value))
+            }
+        }
+    }
 }

@@ -24,7 +24,7 @@ struct CatalogueReader {
     init(
         _ disk: any Disk, _ kind: CatalogueFormat.FileKind, _ number: UInt32, storeID: Octets16
     ) throws(StoreError) {
-        let path = StoreFormat.catalogue + "/" + CatalogueFormat.name(kind, number)
+        let path = CatalogueFiles.path(kind, number)
         (file, end) = try lower(
             "reading the catalogue",
             disk: { () throws(DiskError) in

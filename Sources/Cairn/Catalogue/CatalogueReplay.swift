@@ -34,7 +34,7 @@ struct CatalogueReplay {
         if let start {
             outcome.sequence = start
         } else {
-            try replayBase(files.bases.last, &outcome, body)
+            try replayBase(of: files, &outcome, body)
         }
         let headers = try headers(of: files, &outcome)
         for (index, header) in headers.enumerated() {
@@ -75,11 +75,11 @@ struct CatalogueReplay {
     }
 
     private func replayBase(
-        _ number: UInt32?, _ outcome: inout Outcome,
+        of files: CatalogueFiles, _ outcome: inout Outcome,
         _ body: (CatalogueChange) throws(StoreError) -> Void
     ) throws(StoreError) {
-        guard let number,
-            var reader = try CatalogueFiles(disk).reader(disk, .base, number, storeID)
+        guard let number = files.bases.last,
+            var reader = try files.reader(disk, .base, number, storeID)
         else {
             outcome.isComplete = false
             return

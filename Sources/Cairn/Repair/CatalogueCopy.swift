@@ -15,27 +15,32 @@ struct CatalogueCopy {
         let durable = try CatalogueFiles(seams.disk).tail(
             seams.disk, storeID: storeID, upTo: .max
         ).durable
-        let old = try withOldIndex { (old) throws(StoreError) in
-            try Catalogue.sequence(of: old)
+        let old = try openOldIndex()
+        defer {
+            // It is about to be replaced, whatever it has to say at its end.
+            do throws(IndexError) { try old?.index.close() } catch {}
         }
         // What is known to have happened, whoever has it.
-        let last = max(durable, old ?? 0)
+        let last = max(durable, old?.sequence ?? 0)
         var batch = Batch(index)
         // An index that has lost nothing says what never happened.
-        let limit = old.map { $0 >= durable ? $0 : .max } ?? .max
+        let limit = old.map { $0.sequence >= durable ? $0.sequence : .max } ?? .max
         let outcome = try replay.run(upTo: limit) { (change) throws(StoreError) in
-            try batch.add(change)
+            try Self.writing { () throws(IndexError) in try batch.add(change) }
         }
-        try batch.commit()
         // Without the old index only an orderly end of the log tells that nothing came behind it.
         let isWhole =
             outcome.isComplete && outcome.sequence >= last && (old != nil || outcome.isClosed)
         if isWhole {
-            try setSequence(outcome.sequence, of: index)
+            try finish(&batch, outcome.sequence)
             return .catalogue
         }
-        let source = try copyOldIndex(to: index, last: last)
-        if source == nil { try setSequence(max(last, outcome.sequence), of: index) }
+        // Read once before, so that nothing is replaced by the half of something.
+        if let old, try isReadable(old.index) {
+            try Self.writing { () throws(IndexError) in try batch.commit() }
+            return try copy(old, to: index, last: last)
+        }
+        try finish(&batch, max(last, outcome.sequence))
         let row = try lower(
             "reading the catalogue",
             index: { () throws(IndexError) in
@@ -45,47 +50,56 @@ struct CatalogueCopy {
             throw StoreError(
                 .corrupted, "neither the catalogue nor the index says what the store has")
         }
-        return source ?? .incomplete
+        return .incomplete
     }
 
     // MARK: -
 
-    private var replay: CatalogueReplay { CatalogueReplay(disk: seams.disk, storeID: storeID) }
-
-    /// The rows of the old index, and what the catalogue knows beyond it.
-    ///
-    /// - Returns: nil when the old index cannot be read from end to end; the new one is as it was.
-    private func copyOldIndex(
-        to index: any Index, last: UInt64
-    ) throws(StoreError) -> RepairReport.Source? {
-        try withOldIndex { (old) throws(StoreError) -> RepairReport.Source? in
-            // Read twice, so that nothing is replaced by the half of something.
-            guard try isReadable(old) else { return nil }
-            try clear(index)
-            var batch = Batch(index)
-            try forEachRow(of: old) { (row) throws(StoreError) in try batch.add(row) }
-            let outcome = try replay.run(after: Catalogue.sequence(of: old)) {
-                (change) throws(StoreError) in
-                try batch.add(change)
-            }
-            try batch.commit()
-            try setSequence(max(last, outcome.sequence), of: index)
-            return outcome.isComplete && outcome.sequence >= last ? .index : .incomplete
-        } ?? nil
+    /// An index of this store, and the last transaction that it has.
+    private struct OldIndex {
+        var index: any Index
+        var sequence: UInt64
     }
 
-    private func setSequence(_ sequence: UInt64, of index: any Index) throws(StoreError) {
+    private var replay: CatalogueReplay { CatalogueReplay(disk: seams.disk, storeID: storeID) }
+
+    /// The rows of the old index, and what the catalogue knows beyond it, in place of all others.
+    private func copy(
+        _ old: OldIndex, to index: any Index, last: UInt64
+    ) throws(StoreError) -> RepairReport.Source {
         var batch = Batch(index)
-        try batch.add(
-            CatalogueChange(
-                table: Tables.meta, key: MetaKey.catalogueSequence,
-                value: RowKey.bigEndian(sequence)))
-        try batch.commit()
+        try Self.writing { () throws(IndexError) in
+            try CatalogueTables.forEachRow(of: index) { (row) throws(IndexError) in
+                try batch.add(CatalogueChange(table: row.table, key: row.key, value: nil))
+            }
+            try CatalogueTables.forEachRow(of: old.index) { (row) throws(IndexError) in
+                try batch.add(row)
+            }
+        }
+        let outcome = try replay.run(after: old.sequence) { (change) throws(StoreError) in
+            try Self.writing { () throws(IndexError) in try batch.add(change) }
+        }
+        try finish(&batch, max(last, outcome.sequence))
+        return outcome.isComplete && outcome.sequence >= last ? .index : .incomplete
+    }
+
+    private func finish(_ batch: inout Batch, _ sequence: UInt64) throws(StoreError) {
+        try Self.writing { () throws(IndexError) in
+            try batch.add(
+                CatalogueChange(
+                    table: Tables.meta, key: MetaKey.catalogueSequence,
+                    value: RowKey.bigEndian(sequence)))
+            try batch.commit()
+        }
     }
 
     private func isReadable(_ index: any Index) throws(StoreError) -> Bool {
         do throws(StoreError) {
-            try forEachRow(of: index) { (_) in }
+            try lower(
+                "reading the old index",
+                index: { () throws(IndexError) in
+                    try CatalogueTables.forEachRow(of: index) { (_) in }
+                })
             return true
         } catch {
             guard error.code == .corrupted || error.code == .io else { throw error }
@@ -93,37 +107,8 @@ struct CatalogueCopy {
         }
     }
 
-    private func forEachRow(
-        of index: any Index, _ body: (CatalogueChange) throws(StoreError) -> Void
-    ) throws(StoreError) {
-        for table in CatalogueTables.all {
-            var after: [UInt8]?
-            repeat {
-                let rows = try lower(
-                    "reading the old index",
-                    index: { () throws(IndexError) in
-                        try index.scan(table, prefix: [], after: after, limit: 1024)
-                    })
-                for row in rows where CatalogueTables.keeps(table, row.key) {
-                    try body(CatalogueChange(table: table, key: row.key, value: row.value))
-                }
-                after = rows.last?.key
-            } while after != nil
-        }
-    }
-
-    private func clear(_ index: any Index) throws(StoreError) {
-        var batch = Batch(index)
-        try forEachRow(of: index) { (row) throws(StoreError) in
-            try batch.add(CatalogueChange(table: row.table, key: row.key, value: nil))
-        }
-        try batch.commit()
-    }
-
     // Nil: the old index is not there, does not open, or is not this store's.
-    private func withOldIndex<R>(
-        _ body: (any Index) throws(StoreError) -> R
-    ) throws(StoreError) -> R? {
+    private func openOldIndex() throws(StoreError) -> OldIndex? {
         let old: any Index
         do throws(IndexError) { old = try seams.openIndex(Tables.all, false) } catch {
             switch error.code {
@@ -131,12 +116,11 @@ struct CatalogueCopy {
             default: throw StoreError(error, while: "opening the old index")
             }
         }
-        defer {
-            // It is about to be replaced, whatever it has to say at its end.
+        guard isOurs(old), let sequence = try? Catalogue.sequence(of: old) else {
             do throws(IndexError) { try old.close() } catch {}
+            return nil
         }
-        guard isOurs(old) else { return nil }
-        return try body(old)
+        return OldIndex(index: old, sequence: sequence)
     }
 
     private func isOurs(_ index: any Index) -> Bool {
@@ -144,6 +128,12 @@ struct CatalogueCopy {
             let row = try? StoreRow(decoding: bytes)
         else { return false }
         return row.storeID == storeID
+    }
+
+    private static func writing<R>(
+        _ body: () throws(IndexError) -> R
+    ) throws(StoreError) -> R {
+        try lower("writing the new index", index: body)
     }
 }
 
@@ -158,28 +148,23 @@ private struct Batch {
 
     init(_ index: any Index) { self.index = index }
 
-    mutating func add(_ change: CatalogueChange) throws(StoreError) {
+    mutating func add(_ change: CatalogueChange) throws(IndexError) {
         changes.append(change)
         byteCount += change.key.count + (change.value?.count ?? 0)
         if changes.count >= Self.changeCountMax || byteCount >= Self.byteCountMax { try commit() }
     }
 
-    mutating func commit() throws(StoreError) {
-        let changes = changes
-        try lower(
-            "writing the new index",
-            index: { () throws(IndexError) in
-                let transaction = try index.begin()
-                for change in changes {
-                    if let value = change.value {
-                        try transaction.put(change.table, change.key, value)
-                    } else {
-                        try transaction.delete(change.table, change.key)
-                    }
-                }
-                try transaction.commit()
-            })
-        self.changes = []
+    mutating func commit() throws(IndexError) {
+        let transaction = try index.begin()
+        for change in changes {
+            if let value = change.value {
+                try transaction.put(change.table, change.key, value)
+            } else {
+                try transaction.delete(change.table, change.key)
+            }
+        }
+        try transaction.commit()
+        changes = []
         byteCount = 0
     }
 }

@@ -24,7 +24,7 @@ struct IndexRebuild {
     }
 
     mutating func run() async throws(StoreError) -> RepairReport {
-        for segment in try await segments() { try await collect(segment) }
+        for segment in try await engine.segmentNumbers() { try await collect(segment) }
         try await followLinks()
         try await countUsage()
         try await dropUnused()
@@ -36,16 +36,6 @@ struct IndexRebuild {
     private struct Found: Sendable {
         var id: ChunkID
         var placement: Placement
-    }
-
-    private func segments() async throws(StoreError) -> [SegmentNumber] {
-        try await engine.pool.run { [engine] (_) throws(StoreError) in
-            try lower(
-                "listing segments",
-                segments: { () throws(SegmentError) in
-                    try engine.segments.segments().map(\.number)
-                })
-        }
     }
 
     private mutating func collect(_ segment: SegmentNumber) async throws(StoreError) {

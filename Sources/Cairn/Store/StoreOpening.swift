@@ -84,23 +84,24 @@ struct StoreOpening: Sendable {
 
     // The id of the store; a new one, and true, where there is none yet.
     private func identify() throws(StoreError) -> (Octets16, isNew: Bool) {
-        let exists = try lower(
-            "looking for a store",
-            disk: { () throws(DiskError) in
-                try seams.disk.exists(StoreFormat.marker)
-            })
-        guard exists else { return (try prepareCreation(), true) }
-        return (try existingStoreID(), false)
+        try hasMarker() ? (markedStoreID(), false) : (prepareCreation(), true)
     }
 
     /// The id of a store that is there.
     func existingStoreID() throws(StoreError) -> Octets16 {
-        let exists = try lower(
+        guard try hasMarker() else { throw StoreError(.storeNotFound, "there is no store here") }
+        return try markedStoreID()
+    }
+
+    private func hasMarker() throws(StoreError) -> Bool {
+        try lower(
             "looking for a store",
             disk: { () throws(DiskError) in
                 try seams.disk.exists(StoreFormat.marker)
             })
-        guard exists else { throw StoreError(.storeNotFound, "there is no store here") }
+    }
+
+    private func markedStoreID() throws(StoreError) -> Octets16 {
         let storeID = try StoreFormat.decodeMarker(readMarker())
         try removeCreationMarker()
         return storeID

@@ -66,6 +66,17 @@ extension Engine {
             children: children, byteCount: UInt64(location.byteCount) + UInt64(record.count))
     }
 
+    /// The numbers of all segments, in ascending order.
+    func segmentNumbers() async throws(StoreError) -> [SegmentNumber] {
+        try await pool.run { [segments] (_) throws(StoreError) in
+            try lower(
+                "listing segments",
+                segments: { () throws(SegmentError) in
+                    try segments.segments().map(\.number)
+                })
+        }
+    }
+
     /// Reads every record of a segment; answers what is damaged.
     func scan(
         _ segment: SegmentNumber

@@ -228,14 +228,7 @@ private struct Verifier {
 
     private mutating func readSegments() async throws(StoreError) {
         let engine = engine
-        let segments = try await engine.pool.run { (_) throws(StoreError) in
-            try lower(
-                "reading segments",
-                segments: { () throws(SegmentError) in
-                    try engine.segments.segments().map(\.number)
-                })
-        }
-        for segment in segments {
+        for segment in try await engine.segmentNumbers() {
             try checkCancellation()
             let (found, byteCount) = try await engine.pool.run { (_) throws(StoreError) in
                 try lower(
