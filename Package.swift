@@ -122,7 +122,7 @@ let package = Package(
             dependencies: [
                 "Cairn", "CairnCore", "CairnIndex", "CairnKeys", "CairnSegments", "CairnTesting",
                 "CairnTestSupport",
-            ], exclude: ["Fixtures"], swiftSettings: settings),
+            ], exclude: ["Fixtures", "Histories"], swiftSettings: settings),
         .testTarget(
             name: "CairnServerTests",
             dependencies: [

@@ -32,9 +32,11 @@ public struct IndexError: Error, Hashable, CustomStringConvertible {
         public static var io: Self { Self(kind: .io) }
         /// No space is left.
         ///
-        /// The index takes no writes until it is reopened.
+        /// The index takes no writes until there is space again, which it notices within seconds
+        /// (where a quota of the file system is the cause: until it is reopened). A refused commit
+        /// did not happen; what a refused sync was to make durable may become so later.
         ///
-        /// Free space, then reopen.
+        /// Free space, then retry.
         public static var outOfSpace: Self { Self(kind: .outOfSpace) }
         /// The files can't be written: read-only file system or missing permission.
         ///

@@ -52,8 +52,8 @@ public final class InMemoryIndex: Index {
 
     /// Lets calls fail: the fault is asked before each of them.
     ///
-    /// An error given for `commit` (unless it is a conflict) or `sync` latches, as in the real
-    /// index. Nil ends all faults, but no latched failure.
+    /// An error given for `commit` or `sync` latches, as in the real index, unless it is a conflict
+    /// or a want of space. Nil ends all faults, but no latched failure.
     public func setFault(_ fault: (@Sendable (Operation) -> IndexError?)?) {
         shared.withLock { $0.fault = fault }
     }
@@ -270,7 +270,7 @@ public final class InMemoryIndex: Index {
 
     /// Runs a write, unless there is a reason against it.
     ///
-    /// Failures of the disk latch.
+    /// Failures of the disk latch; a full disk only as long as it is full.
     private func mutate(
         _ operation: Operation, _ body: (inout Shared) throws(IndexError) -> Void
     ) throws(IndexError) {
@@ -278,7 +278,7 @@ public final class InMemoryIndex: Index {
             if shared.isClosed { throw IndexError(.closed, "the index is closed") }
             if let failure = shared.failure { throw failure }
             if let error = shared.fault?(operation) {
-                if error.code != .conflict { shared.failure = error }
+                if ![.conflict, .outOfSpace].contains(error.code) { shared.failure = error }
                 throw error
             }
             try body(&shared)

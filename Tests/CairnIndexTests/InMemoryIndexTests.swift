@@ -39,18 +39,31 @@ import Testing
         let index = InMemoryIndex(tables: [table])
         try commit(index, 0..<1)
         try index.sync()
-        index.setFault { $0 == operation ? IndexError(.outOfSpace, "full") : nil }
-        #expect(throws: IndexError(.outOfSpace, "")) {
+        index.setFault { $0 == operation ? IndexError(.io, "bad sector") : nil }
+        #expect(throws: IndexError(.io, "")) {
             try commit(index, 1..<2)
             try index.sync()
         }
         index.setFault(nil)
-        #expect(throws: IndexError(.outOfSpace, "")) { try commit(index, 2..<3) }
-        #expect(throws: IndexError(.outOfSpace, "")) { try index.sync() }
+        #expect(throws: IndexError(.io, "")) { try commit(index, 2..<3) }
+        #expect(throws: IndexError(.io, "")) { try index.sync() }
         #expect(try index.get(table, [0]) == [0])
-        #expect(throws: IndexError(.outOfSpace, "")) { try index.close() }
+        #expect(throws: IndexError(.io, "")) { try index.close() }
         #expect(try index.reopened().get(table, [0]) == [0])
         #expect(try index.reopened().get(table, [1]) == nil)
+    }
+
+    @Test func `a full disk refuses until there is room, and then all is made durable`() throws {
+        let index = InMemoryIndex(tables: [table])
+        try commit(index, 0..<1)
+        index.setFault { [.sync, .commit].contains($0) ? IndexError(.outOfSpace, "full") : nil }
+        #expect(throws: IndexError(.outOfSpace, "")) { try index.sync() }
+        #expect(throws: IndexError(.outOfSpace, "")) { try commit(index, 1..<2) }
+        index.setFault(nil)
+        try commit(index, 2..<3)
+        try index.sync()
+        let rows = try index.reopened().scan(table, from: [], before: nil, limit: 10)
+        #expect(rows.map(\.key) == [[0], [2]])
     }
 
     @Test func `a fault in a read does not latch`() throws {

@@ -87,7 +87,8 @@ extension StoreError {
         public static var corrupted: Self { Self(.corrupted) }
         /// The operating system failed a read, write or sync. Reopen the store.
         public static var io: Self { Self(.io) }
-        /// The disk is full. Nothing was torn; retry when there is room.
+        /// The disk is full. Nothing was torn; retry when there is room. The change may have
+        /// happened if others than the store took the last of it.
         public static var outOfSpace: Self { Self(.outOfSpace) }
         /// The file system, or a failed sync, admits no writes. Reads go on.
         public static var readOnly: Self { Self(.readOnly) }

@@ -55,6 +55,14 @@ enum Directories {
         guard unsafe rmdir(path) == 0 else { throw failure("remove \(path)") }
     }
 
+    /// Bytes that files in a directory may still take; 0 where the system does not tell.
+    static func freeByteCount(at path: String) -> UInt64 {
+        var status = statvfs()
+        guard unsafe statvfs(path, &status) == 0 else { return 0 }
+        return UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
+            .partialValue
+    }
+
     // MARK: -
 
     private static func parent(of path: String) -> String {

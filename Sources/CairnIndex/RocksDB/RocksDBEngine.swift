@@ -23,7 +23,12 @@ final class RocksDBEngine: @unchecked Sendable {
     private let synced = Atomic<UInt64>(0)
     private let syncing = Mutex(())
 
-    private let failure = Mutex<IndexError?>(nil)
+    private struct Failure {
+        let error: IndexError
+        // When RocksDB may be asked again whether it has found room.
+        var nextProbe: ContinuousClock.Instant
+    }
+    private let failure = Mutex<Failure?>(nil)
     private let views = Mutex<[ObjectIdentifier: RocksDBSnapshotHandle]>([:])
 
     init(_ database: RocksDBDatabase, path: String, flushByteCount: Int) {
@@ -93,7 +98,7 @@ final class RocksDBEngine: @unchecked Sendable {
             }
             // Writing inside the lock makes one order of validation, log, visibility and survival.
             try commits.withLock { state throws(IndexError) in
-                try checkHealth()
+                try checkHealth(database)
                 try flushIfDue(&state, database)
                 guard state.window.isUnchanged(reads, since: begin) else {
                     throw IndexError(.conflict, "a row that the transaction read has changed")
@@ -137,7 +142,7 @@ final class RocksDBEngine: @unchecked Sendable {
         try withDatabase { database throws(IndexError) in
             // RocksDB flushes for this; see `flush` why no commit may come in between.
             try commits.withLock { state throws(IndexError) in
-                try checkHealth()
+                try checkHealth(database)
                 try latching { () throws(IndexError) in try database.syncLog() }
                 try database.checkpoint(to: target)
                 state.unflushedByteCount = 0
@@ -150,7 +155,7 @@ final class RocksDBEngine: @unchecked Sendable {
         try withDatabase { database throws(IndexError) in
             // With commits under way RocksDB would flush for this; see `flush` why it must not.
             try commits.withLock { state throws(IndexError) in
-                try checkHealth()
+                try checkHealth(database)
                 try flush(&state, database, wait: true)
                 database.compact()
             }
@@ -197,17 +202,32 @@ final class RocksDBEngine: @unchecked Sendable {
         let target = committed.load(ordering: .sequentiallyConsistent)
         // Held during the sync on purpose: whoever comes meanwhile queues up here, commits done.
         try syncing.withLock { _ throws(IndexError) in
-            try checkHealth()
+            try checkHealth(database)
             guard synced.load(ordering: .relaxed) < target else { return }
             let covered = committed.load(ordering: .sequentiallyConsistent)
-            try latching { () throws(IndexError) in try database.syncLog() }
+            try syncLog(database)
             synced.store(covered, ordering: .relaxed)
+        }
+    }
+
+    /// Syncs the log, beside commits if there is certainly room for what they have written.
+    ///
+    /// A commit that waits for the log while a write of the log fails goes on with the failed log;
+    /// RocksDB 7.8 then takes a full disk for a failure from which there is no way back.
+    private func syncLog(_ database: RocksDBDatabase) throws(IndexError) {
+        if Directories.freeByteCount(at: path) >= Self.ampleByteCount {
+            try latching { () throws(IndexError) in try database.syncLog() }
+        } else {
+            try commits.withLock { _ throws(IndexError) in
+                try checkHealth(database)
+                try latching { () throws(IndexError) in try database.syncLog() }
+            }
         }
     }
 
     private func flush(_ database: RocksDBDatabase, wait: Bool) throws(IndexError) {
         try commits.withLock { state throws(IndexError) in
-            try checkHealth()
+            try checkHealth(database)
             try flush(&state, database, wait: wait)
         }
     }
@@ -236,11 +256,28 @@ final class RocksDBEngine: @unchecked Sendable {
 
     private var closed: IndexError { IndexError(.closed, "the index at \(path) is closed") }
 
-    private func checkHealth() throws(IndexError) {
-        if let failure = failure.withLock({ $0 }) { throw failure }
+    /// Throws while an earlier failure stands.
+    ///
+    /// Without space, RocksDB looks every 5 s whether there is some again; then it writes anew, into
+    /// table files, all that is in memory, which covers every commit. That is how "no space" ends
+    /// by itself and no other failure does.
+    private func checkHealth(_ database: RocksDBDatabase) throws(IndexError) {
+        try failure.withLock { failure throws(IndexError) in
+            guard let found = failure else { return }
+            let now = ContinuousClock.now
+            guard found.error.code == .outOfSpace, now >= found.nextProbe else { throw found.error }
+            do throws(IndexError) {
+                // Without changes: RocksDB refuses it like any other while it has stopped.
+                try database.write(RocksDBBatch())
+                failure = nil
+            } catch {
+                failure?.nextProbe = now + Self.probeInterval
+                throw found.error
+            }
+        }
     }
 
-    /// Runs a write; if it fails, this and every later one fails alike.
+    /// Runs a write; if it fails, so does every later one, for want of space until there is some.
     ///
     /// The pages of a failed fsync are marked clean, so that repeating it would succeed and lie
     /// (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
@@ -248,10 +285,19 @@ final class RocksDBEngine: @unchecked Sendable {
         do throws(IndexError) {
             try body()
         } catch {
-            failure.withLock { if $0 == nil { $0 = error } }
+            failure.withLock { failure in
+                guard failure == nil else { return }
+                failure = Failure(error: error, nextProbe: .now + Self.probeInterval)
+            }
             throw error
         }
     }
+
+    // A write that RocksDB refuses while it makes up for the failure makes it begin again 5 s
+    // later, so it is not asked all the time.
+    private static let probeInterval = Duration.seconds(1)
+    // Far more than RocksDB and everything else write while one sync lasts.
+    private static let ampleByteCount: UInt64 = 64 << 20
 }
 
 /// A consistent view that gives its snapshot back when the last reference to it goes.
