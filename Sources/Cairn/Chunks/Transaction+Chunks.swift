@@ -11,17 +11,22 @@ extension Transaction {
     /// Changes reference counts, and inserts chunks that are new.
     ///
     /// - Parameter placements: where the caller has stored or found the chunks.
+    /// - Returns: the chunks among them that nothing refers to now.
+    @discardableResult
     func changeReferences(
         _ deltas: [ChunkID: Int64], placements: [ChunkID: Placement] = [:]
-    ) throws(StoreError) {
+    ) throws(StoreError) -> [ChunkID] {
         // In order of the key, so that look-ups share blocks of the index.
         let ids = deltas.keys.sorted { $0.octets < $1.octets }
         let rows = try chunks(ids)
         var totals = ChunkTotals()
+        var orphans: [ChunkID] = []
         for (id, row) in zip(ids, rows) {
-            try change(id, row, by: deltas[id] ?? 0, placements[id], &totals)
+            let delta = deltas[id] ?? 0
+            if try change(id, row, by: delta, placements[id], &totals) == 0 { orphans.append(id) }
         }
         try add(totals)
+        return orphans
     }
 
     /// The rows of chunks, in the order of the ids.
@@ -78,16 +83,20 @@ extension Transaction {
 
     // MARK: -
 
+    // Answers how many references there are now.
     private func change(
         _ id: ChunkID, _ row: ChunkRow?, by delta: Int64, _ newPlacement: Placement?,
         _ totals: inout ChunkTotals
-    ) throws(StoreError) {
-        guard let row else { return try insert(id, newPlacement, count: delta, &totals) }
+    ) throws(StoreError) -> Int64 {
+        guard let row else {
+            try insert(id, newPlacement, count: delta, &totals)
+            return delta
+        }
         let isCured =
             row.isDamaged && newPlacement.map { $0.location != row.placement.location } ?? false
-        guard delta != 0 || isCured else { return }
         let (count, overflow) = Int64(clamping: row.referenceCount)
             .addingReportingOverflow(delta)
+        guard delta != 0 || isCured else { return count }
         guard !overflow, count >= 0 else {
             throw StoreError(.corrupted, "the reference count of a chunk would be \(count)")
         }
@@ -105,6 +114,7 @@ extension Transaction {
         }
         try put(id, changed)
         if count == 0 { try put(Tables.garbage, id.octets.bytes, []) }
+        return count
     }
 
     private func insert(

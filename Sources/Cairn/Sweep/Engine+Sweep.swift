@@ -27,6 +27,9 @@ extension Engine {
     /// serves everybody else meanwhile. A node alone may have 1024 children.
     private static let sweptRowCountMax = 1024
     private static let candidateCountMax = sweptRowCountMax
+    /// Chunks whose last reference the sweep has taken and that it remembers instead of looking
+    /// for them once more among all garbage: 2 MiB of ids.
+    private static let orphanCountMax = 65_536
 
     /// Sweeps until nothing is left but what is leased.
     func sweepGarbage(_ report: inout SweepReport) async throws(StoreError) {
@@ -39,34 +42,47 @@ extension Engine {
         }
     }
 
-    /// Goes through the garbage table once.
+    /// Goes through the garbage table once, and down from whatever is found there.
     private func sweepOnce(_ report: inout SweepReport) async throws(StoreError) {
-        var after: [UInt8]?
+        var after: ChunkID?
+        var orphans: [ChunkID] = []
         while true {
-            let found = try await candidates(after: after)
+            let isFollowing = !orphans.isEmpty
+            let ids =
+                isFollowing
+                ? orphans.suffix(Self.candidateCountMax).reversed()
+                : try await garbage(after: after)
+            let found = try await candidates(ids)
             guard let last = found.last else { return }
-            try await free(found, &report)
-            after = last.id.octets.bytes
+            if isFollowing { orphans.removeLast(found.count) } else { after = last.id }
+            let more = try await free(found, &report)
+            // What is not remembered is found in the table, by the next pass if not by this one.
+            orphans += more.prefix(Self.orphanCountMax - orphans.count)
             try checkCancellation("the sweep")
         }
     }
 
-    // The next candidates, as many as one transaction takes.
-    private func candidates(after: [UInt8]?) async throws(StoreError) -> [Candidate] {
+    private func garbage(after: ChunkID?) async throws(StoreError) -> [ChunkID] {
+        let entries = try await read("looking for garbage") { (index) throws(IndexError) in
+            try index.scan(
+                Tables.garbage, prefix: [], after: after?.octets.bytes,
+                limit: Self.candidateCountMax)
+        }
+        return try entries.map { entry throws(StoreError) in try RowKey.chunkID(of: entry.key) }
+    }
+
+    // The first of some chunks, as many as one transaction takes.
+    private func candidates(_ ids: [ChunkID]) async throws(StoreError) -> [Candidate] {
         try await pool.run { [self] (context) throws(StoreError) -> [Candidate] in
             try checkOpen()
-            let (keys, rows) = try lower(
-                "looking for garbage",
-                index: { () throws(IndexError) -> ([[UInt8]], [[UInt8]?]) in
-                    let keys = try index.scan(
-                        Tables.garbage, prefix: [], after: after, limit: Self.candidateCountMax
-                    ).map(\.key)
-                    return (keys, try index.getMany(Tables.chunks, keys))
+            let rows = try lower(
+                "reading chunk rows",
+                index: { () throws(IndexError) in
+                    try index.getMany(Tables.chunks, ids.map(\.octets.bytes))
                 })
             var candidates: [Candidate] = []
             var rowCount = 0
-            for (key, row) in zip(keys, rows) where rowCount < Self.sweptRowCountMax {
-                let id = try RowKey.chunkID(of: key)
+            for (id, row) in zip(ids, rows) where rowCount < Self.sweptRowCountMax {
                 let candidate = Candidate(id: id, state: try state(of: id, row, &context))
                 candidates.append(candidate)
                 rowCount += 1 + (candidate.dead?.references.children.count ?? 0)
@@ -107,14 +123,16 @@ extension Engine {
             })
     }
 
+    // Answers the chunks that nothing refers to any more now.
     private func free(
         _ candidates: [Candidate], _ report: inout SweepReport
-    ) async throws(StoreError) {
+    ) async throws(StoreError) -> [ChunkID] {
         let dead = candidates.filter { $0.dead != nil }
         let condemned = leases.condemn(dead.map(\.id))
         defer { leases.absolve(condemned) }
         let doomed = Set(condemned)
-        let freed = try await transact { (transaction) throws(StoreError) -> [NodeReferences] in
+        let (freed, orphans) = try await transact {
+            (transaction) throws(StoreError) -> ([NodeReferences], [ChunkID]) in
             try transaction.sweep(candidates) { doomed.contains($0) }
         }
         report.chunkCount += UInt64(freed.count)
@@ -122,6 +140,7 @@ extension Engine {
         report.leasedCount += UInt64(dead.count - condemned.count)
         report.damagedCount += UInt64(
             candidates.count { if case .damaged = $0.state { true } else { false } })
+        return orphans
     }
 
     func checkCancellation(_ work: String) throws(StoreError) {
@@ -133,7 +152,7 @@ extension Transaction {
     /// Deletes what is still dead and takes back the references of nodes among it.
     fileprivate func sweep(
         _ candidates: [Candidate], isDoomed: (ChunkID) -> Bool
-    ) throws(StoreError) -> [NodeReferences] {
+    ) throws(StoreError) -> (freed: [NodeReferences], orphans: [ChunkID]) {
         var rows: [(ChunkID, ChunkRow)] = []
         var freed: [NodeReferences] = []
         for (candidate, row) in zip(candidates, try chunks(candidates.map(\.id))) {
@@ -152,9 +171,9 @@ extension Transaction {
         for references in freed {
             for child in references.children { deltas[child, default: 0] -= 1 }
         }
-        try changeReferences(deltas)
+        let orphans = try changeReferences(deltas)
         try deleteChunks(rows)
-        return freed
+        return (freed, orphans)
     }
 }
 

@@ -258,9 +258,9 @@ final class RocksDBEngine: @unchecked Sendable {
 
     /// Throws while an earlier failure stands.
     ///
-    /// Without space, RocksDB looks every 5 s whether there is some again; then it writes anew, into
-    /// table files, all that is in memory, which covers every commit. That is how "no space" ends
-    /// by itself and no other failure does.
+    /// Without space, RocksDB looks every 5 s whether there is some again; then it writes anew,
+    /// into table files, all that is in memory, which covers every commit. That is how "no space"
+    /// ends by itself and no other failure does.
     private func checkHealth(_ database: RocksDBDatabase) throws(IndexError) {
         try failure.withLock { failure throws(IndexError) in
             guard let found = failure else { return }
