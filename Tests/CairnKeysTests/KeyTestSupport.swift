@@ -89,13 +89,16 @@ enum ProtectionKind: CaseIterable, Sendable {
         }
     }
 
-    func makeKeyring(random: SeededRandom = SeededRandom(seed: 1)) throws -> Keyring {
-        try Keyring.create(
-            protection: right, random: random, clock: FixedClock(), scrypt: .tiny)
+    func makeKeyring(
+        random: SeededRandom = SeededRandom(seed: 1), clock: any StoreClock = FixedClock()
+    ) throws -> Keyring {
+        try Keyring.create(protection: right, random: random, clock: clock, scrypt: .tiny)
     }
 
-    func open(_ bytes: [UInt8]) throws(KeyError) -> Keyring {
+    func open(
+        _ bytes: [UInt8], clock: any StoreClock = FixedClock()
+    ) throws(KeyError) -> Keyring {
         try Keyring(
-            decoding: bytes, protection: right, random: SeededRandom(seed: 2), clock: FixedClock())
+            decoding: bytes, protection: right, random: SeededRandom(seed: 2), clock: clock)
     }
 }

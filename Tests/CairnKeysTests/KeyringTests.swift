@@ -115,15 +115,6 @@ import Testing
         }
     }
 
-    @Test func `a key has no more versions than its limit`() throws {
-        var keyring = try ProtectionKind.keyFile.makeKeyring()
-        for _ in 1..<1000 {
-            keyring = try keyring.rotatingKey(.default)
-        }
-        #expect(throws: KeyError.with(.limitExceeded)) { try keyring.rotatingKey(.default) }
-        #expect(try ProtectionKind.keyFile.open(keyring.encoded()).revision == 1000)
-    }
-
     @Test func `a ciphertext of another keyring names a key that is not here`() async throws {
         let keyring = try ProtectionKind.keyFile.makeKeyring(random: SeededRandom(seed: 1))
         let other = try ProtectionKind.keyFile.makeKeyring(random: SeededRandom(seed: 2))

@@ -8,39 +8,61 @@ struct CustomerKey: Sendable {
     /// One AES-256 key in each version.
     static let materialByteCount = 32
 
+    /// What may be done with the key; `pendingDeletion` until when.
+    enum State: Hashable, Sendable {
+        case enabled, disabled
+        case pendingDeletion(until: Timestamp)
+    }
+
+    /// New material after each period.
+    struct AutomaticRotation: Hashable, Sendable {
+        var periodDays: UInt16
+        /// When the period that is running began.
+        var since: Timestamp
+
+        var isDueAt: Timestamp { since + .seconds(Int64(periodDays) * secondsPerDay) }
+    }
+
+    static let secondsPerDay: Int64 = 86_400
+    /// As AWS KMS allows, `RotateKeyOnDemand`.
+    static let rotationOnDemandCountMax = 25
+
     let id: Octets16
     let createdAt: Timestamp
-    var isEnabled = true
-    /// When each version was made, version 1 first; never empty.
-    let materialDates: [Timestamp]
+    var state: State
+    var rotation: AutomaticRotation?
+    /// When and why each version was made, version 1 first; never empty.
+    let versions: [KeyVersion]
     /// All versions end to end: a secret takes whole pages, so one for each key and not for each
     /// version.
     let materials: SecretBytes
 
     init(
-        id: Octets16, createdAt: Timestamp, isEnabled: Bool = true, materialDates: [Timestamp],
-        materials: SecretBytes
+        id: Octets16, createdAt: Timestamp, state: State = .enabled,
+        rotation: AutomaticRotation? = nil, versions: [KeyVersion], materials: SecretBytes
     ) {
-        assert(!materialDates.isEmpty)
-        assert(materials.byteCount == materialDates.count * Self.materialByteCount)
+        assert(!versions.isEmpty)
+        assert(materials.byteCount == versions.count * Self.materialByteCount)
         self.id = id
         self.createdAt = createdAt
-        self.isEnabled = isEnabled
-        self.materialDates = materialDates
+        self.state = state
+        self.rotation = rotation
+        self.versions = versions
         self.materials = materials
     }
 
     /// A new key with random material.
     init(createdAt: Timestamp, random: any RandomSource) {
         self.init(
-            id: .randomUUID(from: random), createdAt: createdAt, materialDates: [createdAt],
+            id: .randomUUID(from: random), createdAt: createdAt,
+            versions: [KeyVersion(createdAt: createdAt, origin: .creation)],
             materials: .random(byteCount: Self.materialByteCount, from: random))
     }
 
     var keyID: KeyID { KeyID(uuid: id) }
 
     /// The version that wraps from now on; each wrapped key names its own.
-    var currentVersion: UInt32 { UInt32(materialDates.count) }
+    var currentVersion: UInt32 { UInt32(versions.count) }
 
     func hasMaterial(version: UInt32) -> Bool {
         (1...currentVersion).contains(version)
@@ -60,14 +82,14 @@ struct CustomerKey: Sendable {
     }
 
     /// The same key with one more version.
-    func adding(_ material: SecretBytes, at now: Timestamp) -> Self {
+    func adding(_ material: SecretBytes, _ version: KeyVersion) -> Self {
         let byteCount = materials.byteCount + material.byteCount
         let all = SecretBytes(byteCount: byteCount) { out in
             materials.withSpan { out.copy($0) }
             material.withSpan { out.copy($0, to: materials.byteCount) }
         }
         return Self(
-            id: id, createdAt: createdAt, isEnabled: isEnabled,
-            materialDates: materialDates + [now], materials: all)
+            id: id, createdAt: createdAt, state: state, rotation: rotation,
+            versions: versions + [version], materials: all)
     }
 }

@@ -154,44 +154,151 @@ extension Keyring {
     }
 
     private func description(_ key: CustomerKey) -> KeyDescription {
-        KeyDescription(
-            id: key.keyID, aliases: contents.aliases(of: key.id),
-            state: key.isEnabled ? .enabled : .disabled, createdAt: key.createdAt)
+        let state: KeyState =
+            switch key.state {
+            case .enabled: .enabled
+            case .disabled: .disabled
+            case .pendingDeletion: .pendingDeletion
+            }
+        return KeyDescription(
+            id: key.keyID, aliases: contents.aliases(of: key.id), state: state,
+            createdAt: key.createdAt, deletionDate: key.deletionDate,
+            rotationPeriodDays: key.rotation.map { Int($0.periodDays) },
+            nextRotationDate: key.rotation?.isDueAt)
     }
 }
 
 // MARK: - Successors
 
 extension Keyring {
-    /// The keyring with one more customer key under a new alias.
+    /// The keyring with one more customer key, under a new alias if one is given.
     ///
-    /// - Throws: ``KeyError`` with code `invalidArgument` (a malformed or taken alias) or
+    /// - Throws: ``KeyError`` with code `invalidArgument` (a malformed, reserved or taken alias) or
     ///   `limitExceeded`.
-    package func addingKey(alias: String) throws(KeyError) -> Keyring {
+    package func addingKey(alias: String?) throws(KeyError) -> Keyring {
+        if let alias { try contents.checkOwnAlias(alias) }
         let key = CustomerKey(createdAt: clock.now(), random: random)
         return try successor { contents throws(KeyError) in
             try contents.addKey(key, alias: alias)
         }
     }
 
-    /// The keyring with new material in a key; older ciphertexts still decrypt.
-    ///
-    /// - Throws: ``KeyError`` with code `keyNotFound`, `keyDisabled` or `limitExceeded`.
-    package func rotatingKey(_ key: KeyReference) throws(KeyError) -> Keyring {
-        let material = SecretBytes.random(byteCount: CustomerKey.materialByteCount, from: random)
-        return try successor { contents throws(KeyError) in
-            try contents.rotate(key, at: clock.now(), adding: material)
-        }
-    }
-
     /// The keyring with a key enabled or disabled.
     ///
-    /// - Throws: ``KeyError`` with code `keyNotFound`.
+    /// - Throws: ``KeyError`` with code `keyNotFound`, or `keyDisabled` for a key that is to be
+    ///   destroyed.
     package func settingKey(_ key: KeyReference, isEnabled: Bool) throws(KeyError) -> Keyring {
         try successor { contents throws(KeyError) in
             try contents.setEnabled(isEnabled, key)
         }
     }
+
+    // MARK: Rotation
+
+    /// When and why each version of a key's material was made, version 1 first.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound`.
+    package func versions(of key: KeyReference) throws(KeyError) -> [KeyVersion] {
+        try contents.key(key).versions
+    }
+
+    /// The keyring with new material in a key; older ciphertexts still decrypt.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound`, `keyDisabled` or `limitExceeded` (25 times
+    ///   on demand).
+    package func rotatingKey(_ key: KeyReference) throws(KeyError) -> Keyring {
+        try successor { contents throws(KeyError) in
+            try contents.rotate(key, adding: newMaterial(), newVersion(.onDemand))
+        }
+    }
+
+    /// The keyring with automatic rotation of a key, each 90 to 2560 days; nil ends it.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound`, `keyDisabled` or `invalidArgument`.
+    package func settingRotation(
+        periodDays: Int?, of key: KeyReference
+    ) throws(KeyError) -> Keyring {
+        try successor { contents throws(KeyError) in
+            try contents.setRotation(periodDays: periodDays, key, at: clock.now())
+        }
+    }
+
+    /// The keyring with new material in every key whose automatic rotation is due; nil when there
+    /// is none.
+    ///
+    /// A key that missed several periods is rotated once, and its next period begins now.
+    package func rotatingDueKeys() throws(KeyError) -> Keyring? {
+        let due = contents.keysDueForRotation(at: clock.now())
+        guard !due.isEmpty else { return nil }
+        return try successor { contents throws(KeyError) in
+            for id in due {
+                try contents.rotate(
+                    KeyReference(id), adding: newMaterial(), newVersion(.automatic))
+            }
+        }
+    }
+
+    // MARK: Deletion
+
+    /// The keyring with a key that serves no call any more and is destroyed after 7 to 30 days.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound`, `keyDisabled` (scheduled before) or
+    ///   `invalidArgument` (the days, or a key that the store itself needs).
+    package func schedulingDeletion(
+        of key: KeyReference, afterDays days: Int
+    ) throws(KeyError) -> Keyring {
+        try successor { contents throws(KeyError) in
+            try contents.scheduleDeletion(key, afterDays: days, at: clock.now())
+        }
+    }
+
+    /// The keyring with a key that stays after all. It is disabled, as with AWS KMS.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound` or `invalidArgument`.
+    package func cancellingDeletion(of key: KeyReference) throws(KeyError) -> Keyring {
+        try successor { contents throws(KeyError) in try contents.cancelDeletion(key) }
+    }
+
+    /// The keyring without the keys whose time has come, and the ids of those; nil when there are
+    /// none.
+    ///
+    /// What they have wrapped is lost when the last copy of the older file is.
+    package func destroyingDueKeys() -> (keyring: Keyring, destroyed: [KeyID])? {
+        var next = contents
+        let destroyed = next.destroyDueKeys(at: clock.now())
+        return destroyed.isEmpty ? nil : (Keyring(next, seal, random, clock), destroyed)
+    }
+
+    // MARK: Aliases
+
+    /// The keyring with one more alias.
+    ///
+    /// - Throws: ``KeyError`` with code `invalidArgument` (malformed, reserved or taken),
+    ///   `keyNotFound`, `keyDisabled` (a key that is to be destroyed) or `limitExceeded`.
+    package func addingAlias(
+        _ alias: String, to key: KeyReference
+    ) throws(KeyError) -> Keyring {
+        try successor { contents throws(KeyError) in try contents.createAlias(alias, to: key) }
+    }
+
+    /// The keyring with an alias that leads to another key. What was wrapped stays with its key.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound` (the alias or the key), `keyDisabled` or
+    ///   `invalidArgument` (reserved).
+    package func movingAlias(
+        _ alias: String, to key: KeyReference
+    ) throws(KeyError) -> Keyring {
+        try successor { contents throws(KeyError) in try contents.updateAlias(alias, to: key) }
+    }
+
+    /// The keyring without an alias. The key stays.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound` or `invalidArgument` (reserved).
+    package func removingAlias(_ alias: String) throws(KeyError) -> Keyring {
+        try successor { contents throws(KeyError) in try contents.deleteAlias(alias) }
+    }
+
+    // MARK: Protection
 
     /// The same keys under another passphrase or key file, with a new salt.
     ///
@@ -206,6 +313,14 @@ extension Keyring {
         next.advanceRevision()
         let seal = try KeyringSeal(protection, scrypt: scrypt, random: random)
         return Keyring(next, seal, random, clock)
+    }
+
+    private func newMaterial() -> SecretBytes {
+        .random(byteCount: CustomerKey.materialByteCount, from: random)
+    }
+
+    private func newVersion(_ origin: KeyVersion.Origin) -> KeyVersion {
+        KeyVersion(createdAt: clock.now(), origin: origin)
     }
 
     private func successor(

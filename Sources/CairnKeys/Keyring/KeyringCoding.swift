@@ -5,10 +5,12 @@ internal import CairnCore
 //
 // directory := createdAt:i64 aliasCount:u32 alias*         (aliases ascend by their bytes)
 // alias     := byteCount:u16 text[byteCount] keyID[16]
-// key       := keyID[16] createdAt:i64 state:u8 reserved:u8[3](0) materialCount:u32
-//              materialCreatedAt:i64{materialCount} secret[32]{materialCount}
+// key       := keyID[16] createdAt:i64 state:u8 form:u8 periodDays:u16 versionCount:u32
+//              versionCreatedAt:i64{versionCount} secret[32]{versionCount}
+//              | form 1: origin:u8{versionCount} periodSince:i64 deletionDate:i64
 //
-// Times are nanoseconds since 1970. Versions of material count from 1 without gaps.
+// Times are nanoseconds since 1970. Versions of material count from 1 without gaps. Form 0 is for
+// keys without a period and a deletion, whose later versions were all made on demand.
 
 /// The first record of a keyring: what belongs to no single key.
 struct KeyringDirectory {
@@ -71,22 +73,57 @@ struct KeyringDirectory {
 extension CustomerKey {
     private static let fixedByteCount = 32
     private static let dateByteCount = 8
+    private static let formMax: UInt8 = 1
     /// On disk: never renumber.
-    private static let stateCodes: (enabled: UInt8, disabled: UInt8) = (1, 2)
+    private static let stateCodes: (enabled: UInt8, disabled: UInt8, pendingDeletion: UInt8) =
+        (1, 2, 3)
 
     /// The plaintext of the key's record, written once and in place: no copy is left behind.
     var encoded: SecretBytes {
-        let secretsOffset = Self.fixedByteCount + materialDates.count * Self.dateByteCount
-        return SecretBytes(byteCount: secretsOffset + materials.byteCount) { out in
+        let secretsOffset = Self.fixedByteCount + versions.count * Self.dateByteCount
+        let originsOffset = secretsOffset + materials.byteCount
+        let datesOffset = originsOffset + versions.count
+        let end = form == 0 ? originsOffset : datesOffset + 2 * Self.dateByteCount
+        return SecretBytes(byteCount: end) { out in
             out.copy(id.span)
             out.setLittleEndian(createdAt.nanosecondsSinceEpoch, at: 16)
-            out[24] = isEnabled ? Self.stateCodes.enabled : Self.stateCodes.disabled
+            out[24] = stateCode
+            out[25] = form
+            out.setLittleEndian(rotation?.periodDays ?? 0, at: 26)
             out.setLittleEndian(currentVersion, at: 28)
-            for (index, date) in materialDates.enumerated() {
+            for (index, version) in versions.enumerated() {
                 out.setLittleEndian(
-                    date.nanosecondsSinceEpoch, at: Self.fixedByteCount + index * 8)
+                    version.createdAt.nanosecondsSinceEpoch, at: Self.fixedByteCount + index * 8)
             }
             materials.withSpan { out.copy($0, to: secretsOffset) }
+            guard form > 0 else { return }
+            for (index, version) in versions.enumerated() {
+                out[originsOffset + index] = version.origin.rawValue
+            }
+            out.setLittleEndian(rotation?.since.nanosecondsSinceEpoch ?? 0, at: datesOffset)
+            out.setLittleEndian(
+                deletionDate?.nanosecondsSinceEpoch ?? 0, at: datesOffset + Self.dateByteCount)
+        }
+    }
+
+    /// When the key will be destroyed, if it will.
+    var deletionDate: Timestamp? {
+        if case .pendingDeletion(let date) = state { date } else { nil }
+    }
+
+    // The older form wherever it says everything, so that older versions read it.
+    private var form: UInt8 {
+        let isPlain =
+            rotation == nil && deletionDate == nil && versions[0].origin == .creation
+            && versions.dropFirst().allSatisfy { $0.origin == .onDemand }
+        return isPlain ? 0 : 1
+    }
+
+    private var stateCode: UInt8 {
+        switch state {
+        case .enabled: Self.stateCodes.enabled
+        case .disabled: Self.stateCodes.disabled
+        case .pendingDeletion: Self.stateCodes.pendingDeletion
         }
     }
 
@@ -94,8 +131,13 @@ extension CustomerKey {
         var reader = ByteReader(bytes)
         let id = try reader.readOctets16()
         let createdAt = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
-        let isEnabled = try Self.isEnabled(try reader.readUInt8())
-        try reader.readZeros(3)
+        let stateCode = try reader.readUInt8()
+        let form = try reader.readUInt8()
+        // Sealed, so no accident: a newer Cairn wrote it.
+        guard form <= Self.formMax else {
+            throw CoreError(.unsupportedVersion, "form \(form) of a key")
+        }
+        let periodDays = try reader.readUInt16()
         let count = Int(try reader.readUInt32())
         guard (1...Self.materialCountMax).contains(count) else {
             throw CoreError(.limitExceeded, "\(count) versions of a key")
@@ -105,18 +147,53 @@ extension CustomerKey {
             dates.append(Timestamp(nanosecondsSinceEpoch: try reader.readInt64()))
         }
         let secrets = SecretBytes(copying: try reader.readBytes(count * Self.materialByteCount))
+        let rest = try Self.rest(form, &reader, count: count)
         try reader.expectEnd()
         self.init(
-            id: id, createdAt: createdAt, isEnabled: isEnabled, materialDates: dates,
+            id: id, createdAt: createdAt, state: try Self.state(stateCode, rest.deletionDate),
+            rotation: try Self.rotation(periodDays, rest.since),
+            versions: zip(dates, rest.origins).map { KeyVersion(createdAt: $0, origin: $1) },
             materials: secrets)
     }
 
-    /// An unknown state is sealed, so no accident: a newer Cairn wrote it.
-    private static func isEnabled(_ code: UInt8) throws(CoreError) -> Bool {
-        switch code {
-        case stateCodes.enabled: true
-        case stateCodes.disabled: false
+    private static func rest(
+        _ form: UInt8, _ reader: inout ByteReader, count: Int
+    ) throws(CoreError) -> (origins: [KeyVersion.Origin], since: Int64, deletionDate: Int64) {
+        guard form > 0 else {
+            let later = [KeyVersion.Origin](repeating: .onDemand, count: count - 1)
+            return ([.creation] + later, 0, 0)
+        }
+        var origins: [KeyVersion.Origin] = []
+        for _ in 0..<count {
+            let code = try reader.readUInt8()
+            guard let origin = KeyVersion.Origin(rawValue: code) else {
+                throw CoreError(.unsupportedVersion, "origin \(code) of a version")
+            }
+            origins.append(origin)
+        }
+        return (origins, try reader.readInt64(), try reader.readInt64())
+    }
+
+    private static func state(_ code: UInt8, _ date: Int64) throws(CoreError) -> State {
+        switch (code, date) {
+        case (stateCodes.enabled, 0): return .enabled
+        case (stateCodes.disabled, 0): return .disabled
+        case (stateCodes.pendingDeletion, _):
+            return .pendingDeletion(until: Timestamp(nanosecondsSinceEpoch: date))
+        case (stateCodes.enabled, _), (stateCodes.disabled, _):
+            throw CoreError(.corrupted, "a key that stays has a deletion date")
         default: throw CoreError(.unsupportedVersion, "state \(code) of a key")
         }
+    }
+
+    private static func rotation(
+        _ periodDays: UInt16, _ since: Int64
+    ) throws(CoreError) -> AutomaticRotation? {
+        guard periodDays > 0 else {
+            guard since == 0 else { throw CoreError(.corrupted, "a period without days") }
+            return nil
+        }
+        return AutomaticRotation(
+            periodDays: periodDays, since: Timestamp(nanosecondsSinceEpoch: since))
     }
 }

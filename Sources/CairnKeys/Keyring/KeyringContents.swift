@@ -8,6 +8,11 @@ struct KeyringContents: Sendable {
     /// The most aliases: with the keys they fill one directory record of at most 4 MiB.
     static let aliasCountMax = 10_000
 
+    /// As AWS KMS allows, `EnableKeyRotation`.
+    static let rotationPeriodDays = 90...2560
+    /// As AWS KMS allows, `ScheduleKeyDeletion`.
+    static let deletionDays = 7...30
+
     let id: Octets16
     let createdAt: Timestamp
     /// Grows by one with every change.
@@ -75,8 +80,14 @@ struct KeyringContents: Sendable {
 
     /// - Throws: ``KeyError`` with code `keyDisabled`.
     func checkUsable(_ key: CustomerKey) throws(KeyError) {
-        guard key.isEnabled else {
+        switch key.state {
+        case .enabled: return
+        case .disabled:
             throw KeyError(.keyDisabled, "key \(key.keyID) is disabled; enable it to use it")
+        case .pendingDeletion(let date):
+            throw KeyError(
+                .keyDisabled,
+                "key \(key.keyID) is destroyed on \(date); cancel its deletion to use it")
         }
     }
 
@@ -87,23 +98,17 @@ struct KeyringContents: Sendable {
 
     // MARK: Changes
 
-    /// Adds a key with its first material, and an alias for it.
+    /// Adds a key with its first material, and an alias for it if there is to be one.
     ///
     /// - Throws: ``KeyError`` with code `invalidArgument` (a malformed or taken alias) or
     ///   `limitExceeded`.
-    mutating func addKey(_ key: CustomerKey, alias: String) throws(KeyError) {
-        try KeyReference.checkAlias(alias)
-        guard aliases[alias] == nil else {
-            throw KeyError(.invalidArgument, "\(alias) already leads to a key")
+    mutating func addKey(_ key: CustomerKey, alias: String?) throws(KeyError) {
+        guard keys.count < Self.keyCountMax else {
+            throw KeyError(.limitExceeded, "a keyring holds at most \(Self.keyCountMax) keys")
         }
-        guard keys.count < Self.keyCountMax, aliases.count < Self.aliasCountMax else {
-            throw KeyError(
-                .limitExceeded,
-                "a keyring holds at most \(Self.keyCountMax) keys and \(Self.aliasCountMax) aliases"
-            )
-        }
+        if let alias { try checkNewAlias(alias) }
         append(key)
-        aliases[alias] = key.id
+        if let alias { aliases[alias] = key.id }
         revision += 1
     }
 
@@ -111,23 +116,154 @@ struct KeyringContents: Sendable {
     ///
     /// - Throws: ``KeyError`` with code `keyNotFound`, `keyDisabled` or `limitExceeded`.
     mutating func rotate(
-        _ reference: KeyReference, at now: Timestamp, adding material: SecretBytes
+        _ reference: KeyReference, adding material: SecretBytes, _ version: KeyVersion
     ) throws(KeyError) {
-        let key = try usableKey(reference)
-        guard key.materialDates.count < CustomerKey.materialCountMax else {
+        var key = try usableKey(reference)
+        guard key.versions.count < CustomerKey.materialCountMax else {
             throw KeyError(
                 .limitExceeded,
                 "key \(key.keyID) has the \(CustomerKey.materialCountMax) versions it may have")
         }
-        keys[try position(reference)] = key.adding(material, at: now)
+        let onDemandCountMax = CustomerKey.rotationOnDemandCountMax
+        if version.origin == .onDemand,
+            key.versions.count(where: { $0.origin == .onDemand }) >= onDemandCountMax
+        {
+            throw KeyError(
+                .limitExceeded,
+                "key \(key.keyID) was rotated on demand \(onDemandCountMax) times, as often as it "
+                    + "may be")
+        }
+        if version.origin == .automatic { key.rotation?.since = version.createdAt }
+        keys[try position(reference)] = key.adding(material, version)
         revision += 1
     }
 
     /// Allows or forbids the use of a key.
     ///
-    /// - Throws: ``KeyError`` with code `keyNotFound`.
+    /// - Throws: ``KeyError`` with code `keyNotFound`, or `keyDisabled` for one that is to be
+    ///   destroyed.
     mutating func setEnabled(_ isEnabled: Bool, _ reference: KeyReference) throws(KeyError) {
-        keys[try position(reference)].isEnabled = isEnabled
+        let position = try position(reference)
+        if case .pendingDeletion = keys[position].state { try checkUsable(keys[position]) }
+        keys[position].state = isEnabled ? .enabled : .disabled
+        revision += 1
+    }
+
+    /// Begins or ends automatic rotation; a period that is running begins anew.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound`, `keyDisabled`, or `invalidArgument` (the
+    ///   period).
+    mutating func setRotation(
+        periodDays: Int?, _ reference: KeyReference, at now: Timestamp
+    ) throws(KeyError) {
+        _ = try usableKey(reference)
+        if let periodDays, !Self.rotationPeriodDays.contains(periodDays) {
+            throw KeyError(
+                .invalidArgument,
+                "a rotation period is \(Self.rotationPeriodDays.lowerBound) to "
+                    + "\(Self.rotationPeriodDays.upperBound) days, not \(periodDays)")
+        }
+        keys[try position(reference)].rotation = periodDays.map {
+            CustomerKey.AutomaticRotation(periodDays: UInt16($0), since: now)
+        }
+        revision += 1
+    }
+
+    /// The keys whose automatic rotation is due; those that may not be used wait.
+    func keysDueForRotation(at now: Timestamp) -> [KeyID] {
+        keys.filter { key in
+            key.state == .enabled && key.versions.count < CustomerKey.materialCountMax
+                && key.rotation.map { $0.isDueAt <= now } ?? false
+        }.map(\.keyID)
+    }
+
+    // MARK: Deletion
+
+    /// Forbids the use of a key at once and lets it be destroyed after some days.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound`, `keyDisabled` (it is to be destroyed
+    ///   already), or `invalidArgument` (the days, or a key that the store itself needs).
+    mutating func scheduleDeletion(
+        _ reference: KeyReference, afterDays days: Int, at now: Timestamp
+    ) throws(KeyError) {
+        let position = try position(reference)
+        let key = keys[position]
+        if case .pendingDeletion = key.state { try checkUsable(key) }
+        guard Self.deletionDays.contains(days) else {
+            throw KeyError(
+                .invalidArgument,
+                "a key is destroyed \(Self.deletionDays.lowerBound) to "
+                    + "\(Self.deletionDays.upperBound) days later, not \(days)")
+        }
+        if let alias = aliases(of: key.id).first(where: KeyReference.isReserved) {
+            throw KeyError(
+                .invalidArgument, "key \(key.keyID) stays while \(alias) leads to it")
+        }
+        let date = now + .seconds(Int64(days) * CustomerKey.secondsPerDay)
+        keys[position].state = .pendingDeletion(until: date)
+        revision += 1
+    }
+
+    /// Lets a key stay; it is disabled then.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound`, or `invalidArgument` when it was to stay
+    ///   anyway.
+    mutating func cancelDeletion(_ reference: KeyReference) throws(KeyError) {
+        let position = try position(reference)
+        guard case .pendingDeletion = keys[position].state else {
+            throw KeyError(.invalidArgument, "key \(keys[position].keyID) is not to be destroyed")
+        }
+        keys[position].state = .disabled
+        revision += 1
+    }
+
+    /// Destroys the keys whose time has come, and the aliases that lead to them.
+    ///
+    /// - Returns: their ids; nothing was changed when there are none.
+    mutating func destroyDueKeys(at now: Timestamp) -> [KeyID] {
+        let due = keys.filter { key in key.deletionDate.map { $0 <= now } ?? false }
+        guard !due.isEmpty else { return [] }
+        let gone = Set(due.map(\.id))
+        let rest = keys.filter { !gone.contains($0.id) }
+        (keys, positions) = ([], [:])
+        for key in rest { append(key) }
+        aliases = aliases.filter { !gone.contains($0.value) }
+        revision += 1
+        return due.map(\.keyID)
+    }
+
+    // MARK: Aliases
+
+    /// Lets a new alias lead to a key.
+    ///
+    /// - Throws: ``KeyError`` with code `invalidArgument` (a malformed, reserved or taken alias),
+    ///   `keyNotFound`, `keyDisabled` (it is to be destroyed) or `limitExceeded`.
+    mutating func createAlias(_ alias: String, to reference: KeyReference) throws(KeyError) {
+        try checkOwnAlias(alias)
+        try checkNewAlias(alias)
+        aliases[alias] = try target(reference)
+        revision += 1
+    }
+
+    /// Lets an alias lead to another key.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound` (the alias or the key), `keyDisabled` (the
+    ///   key is to be destroyed) or `invalidArgument` (a reserved alias).
+    mutating func updateAlias(_ alias: String, to reference: KeyReference) throws(KeyError) {
+        try checkOwnAlias(alias)
+        try checkExists(alias)
+        aliases[alias] = try target(reference)
+        revision += 1
+    }
+
+    /// Forgets an alias; the key stays.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound` (the alias) or `invalidArgument` (a reserved
+    ///   alias).
+    mutating func deleteAlias(_ alias: String) throws(KeyError) {
+        try checkOwnAlias(alias)
+        try checkExists(alias)
+        aliases[alias] = nil
         revision += 1
     }
 
@@ -137,6 +273,38 @@ struct KeyringContents: Sendable {
     }
 
     // MARK: -
+
+    private func checkNewAlias(_ alias: String) throws(KeyError) {
+        try KeyReference.checkAlias(alias)
+        guard aliases[alias] == nil else {
+            throw KeyError(.invalidArgument, "\(alias) already leads to a key")
+        }
+        guard aliases.count < Self.aliasCountMax else {
+            throw KeyError(
+                .limitExceeded, "a keyring holds at most \(Self.aliasCountMax) aliases")
+        }
+    }
+
+    private func checkExists(_ alias: String) throws(KeyError) {
+        guard aliases[alias] != nil else {
+            throw KeyError(.keyNotFound, "the keyring holds no \(alias)")
+        }
+    }
+
+    /// - Throws: ``KeyError`` with code `invalidArgument` for an alias that only a store makes.
+    func checkOwnAlias(_ alias: String) throws(KeyError) {
+        guard !KeyReference.isReserved(alias) else {
+            throw KeyError(
+                .invalidArgument, "aliases under \(KeyReference.reservedPrefix) are the store's")
+        }
+    }
+
+    // What an alias may lead to.
+    private func target(_ reference: KeyReference) throws(KeyError) -> Octets16 {
+        let key = try key(reference)
+        if case .pendingDeletion = key.state { try checkUsable(key) }
+        return key.id
+    }
 
     private mutating func append(_ key: CustomerKey) {
         positions[key.id] = keys.count

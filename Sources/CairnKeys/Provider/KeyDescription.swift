@@ -42,16 +42,23 @@ public struct KeyDescription: Hashable, Sendable {
     public let createdAt: Timestamp
     /// When the key will be destroyed; only in state `pendingDeletion`.
     public let deletionDate: Timestamp?
+    /// Days between two automatic rotations; nil without them.
+    public let rotationPeriodDays: Int?
+    /// When the key gets new material by itself; nil without automatic rotation.
+    public let nextRotationDate: Timestamp?
 
     /// Creates a description.
     public init(
         id: KeyID, aliases: [String] = [], state: KeyState, createdAt: Timestamp,
-        deletionDate: Timestamp? = nil
+        deletionDate: Timestamp? = nil, rotationPeriodDays: Int? = nil,
+        nextRotationDate: Timestamp? = nil
     ) {
         self.id = id
         self.aliases = aliases
         self.state = state
         self.createdAt = createdAt
         self.deletionDate = deletionDate
+        self.rotationPeriodDays = rotationPeriodDays
+        self.nextRotationDate = nextRotationDate
     }
 }

@@ -38,6 +38,9 @@ public struct KeyReference: Hashable, Sendable, CustomStringConvertible {
     /// What every alias begins with.
     public static let aliasPrefix = "alias/"
 
+    /// What aliases begin with that the store makes for itself; nobody else makes or moves them.
+    public static let reservedPrefix = "alias/cairn/"
+
     /// The most bytes of an alias, prefix included: what AWS KMS allows.
     public static let aliasByteCountMax = 256
 
@@ -71,6 +74,9 @@ public struct KeyReference: Hashable, Sendable, CustomStringConvertible {
     private init(unchecked text: String) {
         self.text = text
     }
+
+    /// Whether an alias is one of the store's own.
+    static func isReserved(_ alias: String) -> Bool { alias.hasPrefix(reservedPrefix) }
 
     /// Whether the reference goes through an alias.
     public var isAlias: Bool { text.hasPrefix(Self.aliasPrefix) }
