@@ -12,8 +12,6 @@ internal import CairnSegments
 struct IndexRebuild {
     /// Rows of chunks that one transaction writes.
     private static let rowCountMax = 4096
-    /// Rows that are read together: one of an object may have hundreds of kilobytes.
-    private static let pageRowCountMax = 256
 
     private let engine: Engine
     private var report: RepairReport
@@ -89,9 +87,7 @@ struct IndexRebuild {
     // MARK: - Following
 
     private mutating func followLinks() async throws(StoreError) {
-        var after: [UInt8]?
-        while true {
-            let rows = try await page(Tables.links, after: after)
+        for try await rows in pages(of: Tables.links) {
             var roots: [ChunkID] = []
             for row in rows {
                 // One that is damaged is reported by whoever reads it.
@@ -99,8 +95,6 @@ struct IndexRebuild {
                 if let root = link.rootID { roots.append(root) }
             }
             try await follow(roots)
-            guard let last = rows.last else { return }
-            after = last.key
         }
     }
 
@@ -161,9 +155,7 @@ struct IndexRebuild {
 
     private mutating func countUsage() async throws(StoreError) {
         var usage: [BucketID: [UsageCounter: Int64]] = [:]
-        var after: [UInt8]?
-        repeat {
-            let rows = try await page(Tables.links, after: after)
+        for try await rows in pages(of: Tables.links) {
             for row in rows {
                 guard let link = try? LinkRow(decoding: row.value) else { continue }
                 let bucket = try RowKey.bucketID(prefixing: row.key)
@@ -171,10 +163,8 @@ struct IndexRebuild {
                 usage[bucket, default: [:]][.logicalBytes, default: 0] +=
                     Int64(clamping: link.byteCount)
             }
-            after = rows.last?.key
-        } while after != nil
-        repeat {
-            let rows = try await page(Tables.objects, after: after)
+        }
+        for try await rows in pages(of: Tables.objects) {
             for row in rows {
                 let bucket = try RowKey.bucketID(prefixing: row.key)
                 usage[bucket, default: [:]][.objects, default: 0] += 1
@@ -182,8 +172,7 @@ struct IndexRebuild {
             try await engine.transact { (transaction) throws(StoreError) in
                 for row in rows { try transaction.putReferences(ofObject: row) }
             }
-            after = rows.last?.key
-        } while after != nil
+        }
         for (bucket, counts) in usage {
             try await engine.transact { (transaction) throws(StoreError) in
                 for (counter, count) in counts { try transaction.add(counter, of: bucket, count) }
@@ -197,37 +186,26 @@ struct IndexRebuild {
         _ usage: [BucketID: [UsageCounter: Int64]]
     ) async throws(StoreError) -> UInt64 {
         var count: UInt64 = 0
-        var after: [UInt8]?
-        while true {
-            let rows = try await page(Tables.buckets, after: after)
+        for try await rows in pages(of: Tables.buckets) {
             for row in rows {
                 count += UInt64(clamping: usage[try RowKey.bucketID(of: row.key)]?[.blobs] ?? 0)
             }
-            guard let last = rows.last else { return count }
-            after = last.key
         }
+        return count
     }
 
     private mutating func dropUnused() async throws(StoreError) {
-        var after: [UInt8]?
-        while true {
-            let rows = try await page(Tables.chunks, after: after)
+        for try await rows in pages(of: Tables.chunks) {
             let kept = try await engine.transact { (transaction) throws(StoreError) in
                 try transaction.settle(rows)
             }
             report.chunkCount += UInt64(kept)
-            guard let last = rows.last else { break }
-            after = last.key
-            try engine.checkCancellation("the repair")
         }
         report.chunkCount -= report.lostChunkCount
     }
 
-    private func page(_ table: IndexTable, after: [UInt8]?) async throws(StoreError) -> [IndexEntry]
-    {
-        try await engine.read("reading \(table.name)") { (index) throws(IndexError) in
-            try index.scan(table, prefix: [], after: after, limit: Self.pageRowCountMax)
-        }
+    private func pages(of table: IndexTable) -> RowPages {
+        engine.pages(of: table, for: "the repair")
     }
 }
 

@@ -19,15 +19,10 @@ extension Engine {
     /// The chunks that are known to be damaged.
     func damagedChunks() async throws(StoreError) -> Set<ChunkID> {
         var damaged: Set<ChunkID> = []
-        var after: [UInt8]?
-        while true {
-            let rows = try await read("listing damage") { [after] (index) throws(IndexError) in
-                try index.scan(Tables.damage, prefix: [], after: after, limit: 1024)
-            }
+        for try await rows in pages(of: Tables.damage, for: "listing damage") {
             for row in rows { damaged.insert(try RowKey.chunkID(of: row.key)) }
-            guard let last = rows.last else { return damaged }
-            after = last.key
         }
+        return damaged
     }
 
     /// Adds to `chunks` every node above one of them, whatever its level.
@@ -36,27 +31,17 @@ extension Engine {
     func addAncestors(to chunks: inout Set<ChunkID>) async throws(StoreError) {
         while true {
             let before = chunks
-            var after: [UInt8]?
-            while true {
-                let (found, last) = try await ancestors(of: before, after: after)
-                chunks.formUnion(found)
-                guard let last else { break }
-                after = last
-                try checkCancellation("looking for damaged blobs")
+            for try await rows in pages(of: Tables.chunks, for: "looking for damaged blobs") {
+                chunks.formUnion(try await ancestors(of: before, among: rows))
             }
             if chunks.count == before.count { return }
         }
     }
 
     private func ancestors(
-        of chunks: Set<ChunkID>, after: [UInt8]?
-    ) async throws(StoreError) -> ([ChunkID], last: [UInt8]?) {
-        try await pool.run { [self] (context) throws(StoreError) -> ([ChunkID], last: [UInt8]?) in
-            let rows = try lower(
-                "looking for damaged blobs",
-                index: { () throws(IndexError) in
-                    try index.scan(Tables.chunks, prefix: [], after: after, limit: 1024)
-                })
+        of chunks: Set<ChunkID>, among rows: [IndexEntry]
+    ) async throws(StoreError) -> [ChunkID] {
+        try await pool.run { [self] (context) throws(StoreError) -> [ChunkID] in
             var found: [ChunkID] = []
             for row in rows {
                 let id = try RowKey.chunkID(of: row.key)
@@ -69,7 +54,7 @@ extension Engine {
                 }
                 if node.children.contains(where: chunks.contains) { found.append(id) }
             }
-            return (found, rows.last?.key)
+            return found
         }
     }
 }

@@ -80,22 +80,15 @@ struct Scrub {
         of segment: SegmentNumber
     ) async throws(StoreError) -> [(ChunkID, Placement)] {
         var found: [(ChunkID, Placement)] = []
-        var after: [UInt8]?
-        while true {
-            let rows = try await engine.read("looking for damaged chunks") {
-                [after] (index) throws(IndexError) in
-                try index.scan(Tables.chunks, prefix: [], after: after, limit: 4096)
-            }
+        for try await rows in engine.pages(of: Tables.chunks, for: "the scrub") {
             for row in rows {
                 guard let chunk = try? ChunkRow(decoding: row.value),
                     chunk.placement.location.segment == segment
                 else { continue }
                 found.append((try RowKey.chunkID(of: row.key), chunk.placement))
             }
-            guard let last = rows.last else { return found }
-            after = last.key
-            try engine.checkCancellation("the scrub")
         }
+        return found
     }
 
     // Where a chunk's records lie: a node's reference list is one of them. One whose length cannot

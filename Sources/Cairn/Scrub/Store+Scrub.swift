@@ -75,13 +75,9 @@ extension Bucket {
     // The digests of blobs whose root is one of these chunks.
     fileprivate func blobs(rootedIn chunks: Set<ChunkID>) async throws(StoreError) -> [Digest] {
         var digests: [Digest] = []
-        var after: [UInt8]?
-        let prefix = bucketID.octets.bytes
-        while true {
-            let rows = try await engine.read("looking for damaged blobs") {
-                [after] (index) throws(IndexError) in
-                try index.scan(Tables.links, prefix: prefix, after: after, limit: 1000)
-            }
+        let pages = engine.pages(
+            of: Tables.links, prefix: bucketID.octets.bytes, for: "looking for damaged blobs")
+        for try await rows in pages {
             for row in rows {
                 let link = try lower(
                     "reading a link",
@@ -97,8 +93,7 @@ extension Bucket {
                 }
                 digests.append(capability.digest)
             }
-            guard let last = rows.last else { return digests }
-            after = last.key
         }
+        return digests
     }
 }

@@ -189,17 +189,10 @@ extension Engine {
             try index.snapshot()
         }
         var walk = GarbageWalk(engine: self, snapshot: snapshot)
-        var after: [UInt8]?
-        while true {
-            let entries = try await read("looking for garbage") {
-                [after] (_) throws(IndexError) in
-                try snapshot.scan(
-                    Tables.garbage, prefix: [], after: after, limit: Self.candidateCountMax)
-            }
-            for entry in entries { try await walk.free(RowKey.chunkID(of: entry.key)) }
-            guard let last = entries.last else { return walk.report }
-            after = last.key
-            try checkCancellation("the preview of a sweep")
+        let pages = pages(of: Tables.garbage, in: snapshot, for: "the preview of a sweep")
+        for try await rows in pages {
+            for row in rows { try await walk.free(RowKey.chunkID(of: row.key)) }
         }
+        return walk.report
     }
 }

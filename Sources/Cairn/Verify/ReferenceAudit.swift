@@ -12,8 +12,6 @@ internal import CairnSegments
 struct ReferenceAudit {
     /// Chunks of one pass: each takes about 100 bytes.
     private static let chunkCountMax: UInt64 = 1 << 19
-    /// Rows that are looked at together: a node among them may have 1024 children.
-    private static let rowCountMax = 256
 
     private struct Counted {
         var found: UInt64 = 0
@@ -79,17 +77,13 @@ struct ReferenceAudit {
         try await countLinks(part, isFirst, &counts, &report)
         try await countUploads(part, isFirst, &counts, &report)
         var totals = ChunkTotals()
-        var after: [UInt8]?
-        while true {
-            let rows = try await rows(of: Tables.chunks, after: after)
+        for try await rows in pages(of: Tables.chunks) {
             let page = try await page(rows, part, isFirst: isFirst)
             for (id, count) in page.stored { counts[id, default: Counted()].stored = count }
             for child in page.children { counts[child, default: Counted()].found += 1 }
             for problem in page.problems { report.add(problem) }
             for (id, segment, range) in page.places { note(id, segment, range, &report) }
             totals.add(page.totals)
-            guard let last = rows.last else { break }
-            after = last.key
         }
         if isFirst { try await check(totals, &report) }
         for (id, count) in counts {
@@ -107,9 +101,7 @@ struct ReferenceAudit {
         _ part: Part, _ isFirst: Bool, _ counts: inout [ChunkID: Counted],
         _ report: inout VerifyReport
     ) async throws(StoreError) {
-        var after: [UInt8]?
-        while true {
-            let rows = try await rows(of: Tables.links, after: after)
+        for try await rows in pages(of: Tables.links) {
             for row in rows {
                 do throws(CoreError) {
                     guard let root = try LinkRow(decoding: row.value).rootID, part.contains(root)
@@ -119,8 +111,6 @@ struct ReferenceAudit {
                     if isFirst { report.add("the link \(Hex.encode(row.key)) is damaged") }
                 }
             }
-            guard let last = rows.last else { return }
-            after = last.key
         }
     }
 
@@ -128,9 +118,7 @@ struct ReferenceAudit {
         _ part: Part, _ isFirst: Bool, _ counts: inout [ChunkID: Counted],
         _ report: inout VerifyReport
     ) async throws(StoreError) {
-        var after: [UInt8]?
-        while true {
-            let rows = try await rows(of: Tables.uploads, after: after)
+        for try await rows in pages(of: Tables.uploads) {
             for row in rows {
                 do throws(StoreError) {
                     let id = try RowKey.uploadID(of: row.key)
@@ -143,8 +131,6 @@ struct ReferenceAudit {
                     if isFirst { report.add("an upload session's row is damaged") }
                 }
             }
-            guard let last = rows.last else { return }
-            after = last.key
         }
     }
 
@@ -245,12 +231,8 @@ struct ReferenceAudit {
 
     // MARK: - Reading
 
-    private func rows(
-        of table: IndexTable, after: [UInt8]?
-    ) async throws(StoreError) -> [IndexEntry] {
-        try await read { (snapshot) throws(IndexError) in
-            try snapshot.scan(table, prefix: [], after: after, limit: Self.rowCountMax)
-        }
+    private func pages(of table: IndexTable) -> RowPages {
+        engine.pages(of: table, in: snapshot, for: "the verification")
     }
 
     private func read<R: Sendable>(

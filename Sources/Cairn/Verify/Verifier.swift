@@ -107,20 +107,15 @@ private struct Verifier {
         do throws(StoreError) { keys = try await bucket.keys() } catch {
             return try note(error, error.message, bucket: bucket.name)
         }
-        var after: [UInt8]?
         var found: [UsageCounter: UInt64] = [:]
-        while true {
-            let rows = try await page(snapshot) { [after] (snapshot) throws(IndexError) in
-                try snapshot.scan(
-                    Tables.links, prefix: id.octets.bytes, after: after, limit: 256)
-            }
+        let pages = engine.pages(
+            of: Tables.links, prefix: id.octets.bytes, in: snapshot, for: "the verification")
+        for try await rows in pages {
             for row in rows {
                 let byteCount = try await checkLink(row, of: bucket, keys)
                 found[.blobs, default: 0] += 1
                 found[.logicalBytes, default: 0] &+= byteCount
             }
-            guard rows.count == 256 else { break }
-            after = rows.last?.key
         }
         found[.objects] = try await checkObjects(of: bucket, snapshot)
         try await checkUsage(of: bucket, found, snapshot)
