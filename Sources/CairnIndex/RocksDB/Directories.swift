@@ -59,8 +59,9 @@ enum Directories {
     static func freeByteCount(at path: String) -> UInt64 {
         var status = statvfs()
         guard unsafe statvfs(path, &status) == 0 else { return 0 }
-        return UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
-            .partialValue
+        let (count, isTooMany) = UInt64(status.f_bavail).multipliedReportingOverflow(
+            by: UInt64(status.f_frsize))
+        return isTooMany ? .max : count
     }
 
     // MARK: -

@@ -25,6 +25,7 @@ final class RocksDBEngine: @unchecked Sendable {
 
     private struct Failure {
         let error: IndexError
+        let isFinal: Bool
         // When RocksDB may be asked again whether it has found room.
         var nextProbe: ContinuousClock.Instant
     }
@@ -107,7 +108,7 @@ final class RocksDBEngine: @unchecked Sendable {
                     let value = try Counter.adding(sum.delta, to: database.get(sum.table, sum.key))
                     database.append(.put(value), sum.table, sum.key, to: batch)
                 }
-                try latching { () throws(IndexError) in try database.write(batch) }
+                try latching(database) { () throws(IndexError) in try database.write(batch) }
                 state.unflushedByteCount += writes.byteCount
                 let version = state.window.append(stamps)
                 committed.store(version, ordering: .sequentiallyConsistent)
@@ -143,7 +144,7 @@ final class RocksDBEngine: @unchecked Sendable {
             // RocksDB flushes for this; see `flush` why no commit may come in between.
             try commits.withLock { state throws(IndexError) in
                 try checkHealth(database)
-                try latching { () throws(IndexError) in try database.syncLog() }
+                try latching(database) { () throws(IndexError) in try database.syncLog() }
                 try database.checkpoint(to: target)
                 state.unflushedByteCount = 0
             }
@@ -216,11 +217,11 @@ final class RocksDBEngine: @unchecked Sendable {
     /// RocksDB 7.8 then takes a full disk for a failure from which there is no way back.
     private func syncLog(_ database: RocksDBDatabase) throws(IndexError) {
         if Directories.freeByteCount(at: path) >= Self.ampleByteCount {
-            try latching { () throws(IndexError) in try database.syncLog() }
+            try latching(database) { () throws(IndexError) in try database.syncLog() }
         } else {
             try commits.withLock { _ throws(IndexError) in
                 try checkHealth(database)
-                try latching { () throws(IndexError) in try database.syncLog() }
+                try latching(database) { () throws(IndexError) in try database.syncLog() }
             }
         }
     }
@@ -248,7 +249,7 @@ final class RocksDBEngine: @unchecked Sendable {
     private func flush(
         _ state: inout CommitState, _ database: RocksDBDatabase, wait: Bool
     ) throws(IndexError) {
-        try latching { () throws(IndexError) in
+        try latching(database) { () throws(IndexError) in
             try database.syncLog()
             if try database.flush(wait: wait) { state.unflushedByteCount = 0 }
         }
@@ -265,15 +266,12 @@ final class RocksDBEngine: @unchecked Sendable {
         try failure.withLock { failure throws(IndexError) in
             guard let found = failure else { return }
             let now = ContinuousClock.now
-            guard found.error.code == .outOfSpace, now >= found.nextProbe else { throw found.error }
-            do throws(IndexError) {
-                // Without changes: RocksDB refuses it like any other while it has stopped.
-                try database.write(RocksDBBatch())
-                failure = nil
-            } catch {
+            guard !found.isFinal, now >= found.nextProbe else { throw found.error }
+            guard Self.accepts(database) else {
                 failure?.nextProbe = now + Self.probeInterval
                 throw found.error
             }
+            failure = nil
         }
     }
 
@@ -281,15 +279,30 @@ final class RocksDBEngine: @unchecked Sendable {
     ///
     /// The pages of a failed fsync are marked clean, so that repeating it would succeed and lie
     /// (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
-    private func latching(_ body: () throws(IndexError) -> Void) throws(IndexError) {
+    private func latching(
+        _ database: RocksDBDatabase, _ body: () throws(IndexError) -> Void
+    ) throws(IndexError) {
         do throws(IndexError) {
             try body()
         } catch {
             failure.withLock { failure in
                 guard failure == nil else { return }
-                failure = Failure(error: error, nextProbe: .now + Self.probeInterval)
+                // RocksDB makes up only for what has stopped it.
+                let isFinal = error.code != .outOfSpace || Self.accepts(database)
+                failure = Failure(
+                    error: error, isFinal: isFinal, nextProbe: .now + Self.probeInterval)
             }
             throw error
+        }
+    }
+
+    // A write without changes, which RocksDB refuses like any other while it has stopped.
+    private static func accepts(_ database: RocksDBDatabase) -> Bool {
+        do throws(IndexError) {
+            try database.write(RocksDBBatch())
+            return true
+        } catch {
+            return false
         }
     }
 
