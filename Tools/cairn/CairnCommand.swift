@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 internal import ArgumentParser
 internal import CairnServer
+internal import Glibc
 
 /// The command line tool.
 @main
@@ -22,4 +23,31 @@ struct CairnCommand: AsyncParsableCommand {
             VerifyCommand.self, BackupCommand.self, RepairCommand.self, StatisticsCommand.self,
             ServeCommand.self,
         ])
+
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+            leave(EXIT_SUCCESS)
+        } catch {
+            let code = exitCode(for: error).rawValue
+            let text = fullMessage(for: error)
+            let output: Descriptor =
+                code == EXIT_SUCCESS ? .standardOutput : .standardError
+            // Where it is closed, the exit code still tells.
+            if !text.isEmpty { try? output.write(Array("\(text)\n".utf8)) }
+            leave(code)
+        }
+    }
+
+    /// Ends the process without running exit handlers: those destroy what the background threads
+    /// of RocksDB may still use. Stores are closed by then.
+    private static func leave(_ code: Int32) -> Never {
+        fflush(nil)
+        _exit(code)
+    }
 }
