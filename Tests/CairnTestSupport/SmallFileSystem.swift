@@ -58,6 +58,15 @@ public struct SmallFileSystem: Sendable {
     /// Gives back what ``fill()`` has taken.
     public func free() throws { try FileManager.default.removeItem(atPath: filler) }
 
+    /// Tries again until something is no longer refused for want of room, for half a minute.
+    public static func retry(_ isDone: () async throws -> Bool) async throws -> Bool {
+        for _ in 0..<60 {
+            try await Task.sleep(for: .milliseconds(500))
+            if try await isDone() { return true }
+        }
+        return false
+    }
+
     private static func run(_ command: String...) async throws {
         let code = try await ChildProcess(command, error: .inherited).end()
         guard code == 0 else { throw Failure(command: command) }

@@ -94,12 +94,10 @@ struct FullDiskTests {
             let small = await Self.putSmall(0..<200, into: bucket)
             try await Self.expect([1], in: bucket)
             try disk.free()
-            var isRefused = true
-            for _ in 0..<60 where isRefused {
-                try await Task.sleep(for: .milliseconds(500))
-                isRefused = await code { try await bucket.put([0, 0]) } != nil
-            }
-            #expect(!isRefused)
+            #expect(
+                try await SmallFileSystem.retry {
+                    await code { try await bucket.put([0, 0]) } == nil
+                })
             try await bucket.put(TestData.random(3_000_000, seed: 2))
             try await store.sweep()
             try await store.compact()

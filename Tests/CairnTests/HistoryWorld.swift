@@ -44,8 +44,9 @@ struct HistoryWorld {
     private var clients: [Client] = []
     private var isFull = false
     private var openingCount: UInt64 = 1
-    private let blobs: [[UInt8]]
-    private let digests: [Digest]
+    private let pool = ContentPool(seed: 1)
+    private var blobs: [[UInt8]] { pool.blobs }
+    private var digests: [Digest] { pool.digests }
 
     /// The first step that broke a promise, in words; nil when all were kept.
     static func fault(in history: History) async throws -> String? {
@@ -70,13 +71,6 @@ struct HistoryWorld {
 
     private init() async throws {
         simulated = SimulatedStore(segmentByteCount: 8 << 20)
-        let text = TestData.compressible(1_500_000, seed: 1)
-        let noise = TestData.random(1_200_000, seed: 1)
-        blobs = [
-            Array(text[..<900_000]), Array(text[300_000...]), Array(text[..<1_200_000]),
-            noise, Array(noise[..<200_000]), Array(text[..<5000]), Array(text[..<20_000]), [],
-        ]
-        digests = blobs.map { Digest.sha256(of: $0.span) }
         store = try await simulated.open(seed: openingCount)
         for number in 0..<History.clientCount {
             let bucket = try await store.defaultAccount.createBucket("client/\(number)")

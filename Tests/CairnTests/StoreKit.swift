@@ -156,3 +156,19 @@ func check(_ store: Store) async throws {
     #expect(report.problems.map(\.description) == [])
     #expect(report.isSound)
 }
+
+/// Blobs that have much in common, of all kinds of length.
+struct ContentPool: Sendable {
+    let blobs: [[UInt8]]
+    let digests: [Digest]
+
+    init(seed: UInt64) {
+        let text = TestData.compressible(1_500_000, seed: seed)
+        let noise = TestData.random(1_200_000, seed: seed)
+        blobs = [
+            Array(text[..<900_000]), Array(text[300_000...]), Array(text[..<1_200_000]),
+            noise, Array(noise[..<200_000]), Array(text[..<5000]), Array(text[..<20_000]), [],
+        ]
+        digests = blobs.map { Digest.sha256(of: $0.span) }
+    }
+}

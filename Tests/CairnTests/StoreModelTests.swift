@@ -98,22 +98,6 @@ import Testing
     }
 }
 
-/// Blobs that have much in common, of all kinds of length.
-private struct ContentPool: Sendable {
-    let blobs: [[UInt8]]
-    let digests: [Digest]
-
-    init(seed: UInt64) {
-        let text = TestData.compressible(1_500_000, seed: seed)
-        let noise = TestData.random(1_200_000, seed: seed)
-        blobs = [
-            Array(text[..<900_000]), Array(text[300_000...]), Array(text[..<1_200_000]),
-            noise, Array(noise[..<200_000]), Array(text[..<5000]), Array(text[..<20_000]), [],
-        ]
-        digests = blobs.map { Digest.sha256(of: $0.span) }
-    }
-}
-
 /// What must be, and what must not be, whatever happens: nobody is changing it.
 private struct Settled: Sendable {
     var present: Set<Int> = []

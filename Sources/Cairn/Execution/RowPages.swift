@@ -15,10 +15,8 @@ struct RowPages: AsyncSequence {
 
     struct AsyncIterator: AsyncIteratorProtocol {
         fileprivate let pages: RowPages
-        private var after: [UInt8]?
-        private var isAtEnd = false
-
-        fileprivate init(_ pages: RowPages) { self.pages = pages }
+        fileprivate var after: [UInt8]?
+        fileprivate var isAtEnd = false
 
         mutating func next(
             isolation actor: isolated (any Actor)? = #isolation
@@ -31,24 +29,13 @@ struct RowPages: AsyncSequence {
         }
     }
 
-    private let engine: Engine
-    private let work: String
-    private let table: IndexTable
-    private let prefix: [UInt8]
-    private let snapshot: (any IndexSnapshot)?
+    fileprivate let engine: Engine
+    fileprivate let table: IndexTable
+    fileprivate let prefix: [UInt8]
+    fileprivate let snapshot: (any IndexSnapshot)?
+    fileprivate let work: String
 
-    fileprivate init(
-        _ engine: Engine, _ work: String, _ table: IndexTable, _ prefix: [UInt8],
-        _ snapshot: (any IndexSnapshot)?
-    ) {
-        self.engine = engine
-        self.work = work
-        self.table = table
-        self.prefix = prefix
-        self.snapshot = snapshot
-    }
-
-    func makeAsyncIterator() -> AsyncIterator { AsyncIterator(self) }
+    func makeAsyncIterator() -> AsyncIterator { AsyncIterator(pages: self) }
 
     private func read(after: [UInt8]?) async throws(StoreError) -> [IndexEntry] {
         try engine.checkCancellation(work)
@@ -69,6 +56,6 @@ extension Engine {
         of table: IndexTable, prefix: [UInt8] = [], in snapshot: (any IndexSnapshot)? = nil,
         for work: String
     ) -> RowPages {
-        RowPages(self, work, table, prefix, snapshot)
+        RowPages(engine: self, table: table, prefix: prefix, snapshot: snapshot, work: work)
     }
 }

@@ -199,7 +199,7 @@ private struct Verifier {
     private mutating func checkBytes(
         of capability: Capability, in bucket: Bucket, _ keys: BucketKeys
     ) async throws(StoreError) {
-        try checkCancellation()
+        try engine.checkCancellation("the verification")
         guard depth == .full || capability.root == nil else { return }
         let digest = capability.digest
         guard let blob = try await engine.openBlob(digest, in: bucket.bucketID, keys) else {
@@ -224,7 +224,7 @@ private struct Verifier {
     private mutating func readSegments() async throws(StoreError) {
         let engine = engine
         for segment in try await engine.segmentNumbers() {
-            try checkCancellation()
+            try engine.checkCancellation("the verification")
             let (found, byteCount) = try await engine.pool.run { (_) throws(StoreError) in
                 try lower(
                     "reading segments",
@@ -243,12 +243,8 @@ private struct Verifier {
         _ snapshot: any IndexSnapshot,
         _ body: @escaping @Sendable (any IndexSnapshot) throws(IndexError) -> R
     ) async throws(StoreError) -> R {
-        try checkCancellation()
+        try engine.checkCancellation("the verification")
         return try await engine.read("verifying") { (_) throws(IndexError) in try body(snapshot) }
-    }
-
-    private func checkCancellation() throws(StoreError) {
-        if Task.isCancelled { throw StoreError(.cancelled, "the verification was cancelled") }
     }
 
     // Damage is a finding; anything else ends the verification.

@@ -61,6 +61,11 @@ struct CustomerKey: Sendable {
 
     var keyID: KeyID { KeyID(uuid: id) }
 
+    /// When the key will be destroyed, if it will.
+    var deletionDate: Timestamp? {
+        if case .pendingDeletion(let date) = state { date } else { nil }
+    }
+
     /// The version that wraps from now on; each wrapped key names its own.
     var currentVersion: UInt32 { UInt32(versions.count) }
 

@@ -106,11 +106,6 @@ extension CustomerKey {
         }
     }
 
-    /// When the key will be destroyed, if it will.
-    var deletionDate: Timestamp? {
-        if case .pendingDeletion(let date) = state { date } else { nil }
-    }
-
     // The older form wherever it says everything, so that older versions read it.
     private var form: UInt8 {
         let isPlain =
@@ -147,7 +142,7 @@ extension CustomerKey {
             dates.append(Timestamp(nanosecondsSinceEpoch: try reader.readInt64()))
         }
         let secrets = SecretBytes(copying: try reader.readBytes(count * Self.materialByteCount))
-        let rest = try Self.rest(form, &reader, count: count)
+        let rest = try Self.rest(form, &reader, count: count, periodDays: periodDays)
         try reader.expectEnd()
         self.init(
             id: id, createdAt: createdAt, state: try Self.state(stateCode, rest.deletionDate),
@@ -157,9 +152,12 @@ extension CustomerKey {
     }
 
     private static func rest(
-        _ form: UInt8, _ reader: inout ByteReader, count: Int
+        _ form: UInt8, _ reader: inout ByteReader, count: Int, periodDays: UInt16
     ) throws(CoreError) -> (origins: [KeyVersion.Origin], since: Int64, deletionDate: Int64) {
         guard form > 0 else {
+            guard periodDays == 0 else {
+                throw CoreError(.corrupted, "a period in a record that has no room for its begin")
+            }
             let later = [KeyVersion.Origin](repeating: .onDemand, count: count - 1)
             return ([.creation] + later, 0, 0)
         }

@@ -80,11 +80,15 @@ struct KeyringContents: Sendable {
 
     /// - Throws: ``KeyError`` with code `keyDisabled`.
     func checkUsable(_ key: CustomerKey) throws(KeyError) {
-        switch key.state {
-        case .enabled: return
-        case .disabled:
+        try checkStays(key)
+        guard key.state == .enabled else {
             throw KeyError(.keyDisabled, "key \(key.keyID) is disabled; enable it to use it")
-        case .pendingDeletion(let date):
+        }
+    }
+
+    /// - Throws: ``KeyError`` with code `keyDisabled` for a key that is to be destroyed.
+    private func checkStays(_ key: CustomerKey) throws(KeyError) {
+        if let date = key.deletionDate {
             throw KeyError(
                 .keyDisabled,
                 "key \(key.keyID) is destroyed on \(date); cancel its deletion to use it")
@@ -144,7 +148,7 @@ struct KeyringContents: Sendable {
     ///   destroyed.
     mutating func setEnabled(_ isEnabled: Bool, _ reference: KeyReference) throws(KeyError) {
         let position = try position(reference)
-        if case .pendingDeletion = keys[position].state { try checkUsable(keys[position]) }
+        try checkStays(keys[position])
         keys[position].state = isEnabled ? .enabled : .disabled
         revision += 1
     }
@@ -188,7 +192,7 @@ struct KeyringContents: Sendable {
     ) throws(KeyError) {
         let position = try position(reference)
         let key = keys[position]
-        if case .pendingDeletion = key.state { try checkUsable(key) }
+        try checkStays(key)
         guard Self.deletionDays.contains(days) else {
             throw KeyError(
                 .invalidArgument,
@@ -210,7 +214,7 @@ struct KeyringContents: Sendable {
     ///   anyway.
     mutating func cancelDeletion(_ reference: KeyReference) throws(KeyError) {
         let position = try position(reference)
-        guard case .pendingDeletion = keys[position].state else {
+        guard keys[position].deletionDate != nil else {
             throw KeyError(.invalidArgument, "key \(keys[position].keyID) is not to be destroyed")
         }
         keys[position].state = .disabled
@@ -267,6 +271,16 @@ struct KeyringContents: Sendable {
         revision += 1
     }
 
+    /// - Throws: ``KeyError`` with code `invalidArgument` for an alias that only a store makes.
+    func checkOwnAlias(_ alias: String) throws(KeyError) {
+        guard !KeyReference.isReserved(alias) else {
+            throw KeyError(
+                .invalidArgument, "aliases under \(KeyReference.reservedPrefix) are the store's")
+        }
+    }
+
+    // MARK: The file
+
     /// Counts a change that concerns the file alone: another passphrase.
     mutating func advanceRevision() {
         revision += 1
@@ -291,18 +305,10 @@ struct KeyringContents: Sendable {
         }
     }
 
-    /// - Throws: ``KeyError`` with code `invalidArgument` for an alias that only a store makes.
-    func checkOwnAlias(_ alias: String) throws(KeyError) {
-        guard !KeyReference.isReserved(alias) else {
-            throw KeyError(
-                .invalidArgument, "aliases under \(KeyReference.reservedPrefix) are the store's")
-        }
-    }
-
     // What an alias may lead to.
     private func target(_ reference: KeyReference) throws(KeyError) -> Octets16 {
         let key = try key(reference)
-        if case .pendingDeletion = key.state { try checkUsable(key) }
+        try checkStays(key)
         return key.id
     }
 
