@@ -59,8 +59,8 @@ public struct Repository: Sendable {
 
     /// Makes a blob of another repository a blob of this one, without copying its bytes.
     ///
-    /// - Returns: nil when there is no such blob or no such repository, alike: the client then
-    ///   uploads the bytes.
+    /// - Returns: nil when there is no such blob or no such repository, or none that this one may
+    ///   share chunks with, alike: the client then uploads the bytes.
     public func mountBlob(
         _ digest: Digest, from source: Repository?
     ) async throws(RegistryError) -> BlobDescription? {
@@ -68,10 +68,13 @@ public struct Repository: Sendable {
         do throws(StoreError) {
             return try await bucket.mountBlob(digest, from: source.bucket)
         } catch {
-            guard error.code == .blobUnknown || error.code == .bucketUnknown else {
-                throw RegistryError(store: error)
+            switch error.code {
+            // A key that cannot be used is the other repository's, or else the upload tells.
+            case .blobUnknown, .bucketUnknown, .domainMismatch, .keyDisabled, .keyUnknown,
+                .keyUnavailable:
+                return nil
+            default: throw RegistryError(store: error)
             }
-            return nil
         }
     }
 

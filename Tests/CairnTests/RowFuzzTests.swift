@@ -84,7 +84,7 @@ import Testing
                 BucketRow(
                     accountID: AccountID(octets: octets16), name: "library/alpine",
                     createdAt: time, generation: 3, dataKeySlot: 4, indexKeySlot: 5,
-                    domainSlot: 6
+                    domain: DomainReference(slot: 6, id: octets16)
                 ).encoded()
             ]
         ) { bytes throws(CoreError) in try BucketRow(decoding: bytes).encoded() },

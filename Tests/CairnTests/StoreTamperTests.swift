@@ -20,7 +20,7 @@ import Testing
         let pairs = [
             (one.row.dataKeySlot, two.row.dataKeySlot),
             (one.row.indexKeySlot, two.row.indexKeySlot),
-            (one.row.domainSlot, two.row.domainSlot),
+            (one.row.domain.slot, two.row.domain.slot),
             (one.row.dataKeySlot, one.row.indexKeySlot),
         ]
         for (first, second) in pairs {

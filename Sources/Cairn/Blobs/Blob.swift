@@ -4,8 +4,8 @@ internal import CairnCore
 
 /// An open blob: its keys and the root of its tree are at hand.
 ///
-/// Opening costs one index read; reading then needs neither the bucket nor the key provider, and
-/// goes on when the blob is deleted from the bucket meanwhile. Thread-safe; any number of readers
+/// Opening costs one index read; reading goes on when the blob is deleted from the bucket
+/// meanwhile, and ends when the bucket's customer key is disabled or its data key destroyed. Thread-safe; any number of readers
 /// may run at once. Nothing has to be closed.
 public final class Blob: Sendable {
     enum Source: Sendable {
@@ -18,11 +18,15 @@ public final class Blob: Sendable {
     /// The digest, the length and when the blob came into its bucket.
     public let description: BlobDescription
     let source: Source
+    private let keys: BucketKeys
     let engine: Engine
 
-    init(_ description: BlobDescription, _ source: Source, _ engine: Engine) {
+    init(
+        _ description: BlobDescription, _ source: Source, _ keys: BucketKeys, _ engine: Engine
+    ) {
         self.description = description
         self.source = source
+        self.keys = keys
         self.engine = engine
     }
 
@@ -32,7 +36,7 @@ public final class Blob: Sendable {
     ///   left out.
     public func bytes(in range: Range<UInt64>? = nil) -> BlobBytes {
         let whole = 0..<description.byteCount
-        return BlobBytes(source, range?.clamped(to: whole) ?? whole, engine)
+        return BlobBytes(source, range?.clamped(to: whole) ?? whole, keys, engine)
     }
 
     /// Reads bytes into memory of the caller, and blocks the calling thread meanwhile.
@@ -44,7 +48,8 @@ public final class Blob: Sendable {
     ///   - offset: the first byte wanted, 0 to the length of the blob.
     /// - Returns: how many bytes were read: all of `output`, or fewer at the end of the blob.
     /// - Throws: ``StoreError`` with code `rangeInvalid` (the offset lies behind the end),
-    ///   `corrupted` (nothing of the damaged chunk is in `output`), `io`, `closed`.
+    ///   `corrupted` (nothing of the damaged chunk is in `output`), `keyDisabled`,
+    ///   `keyUnavailable`, `bucketUnknown` (it was shredded), `io`, `closed`.
     public func read(
         into output: inout MutableSpan<UInt8>, at offset: UInt64
     ) throws(StoreError) -> Int {
@@ -53,6 +58,7 @@ public final class Blob: Sendable {
         }
         let count = Int(min(UInt64(output.count), description.byteCount - offset))
         try engine.checkOpen()
+        try engine.keys.confirmBlocking(keys)
         var context = try WorkerContext(random: engine.random)
         try read(into: &output, range: offset..<offset + UInt64(count), &context)
         return count
@@ -62,13 +68,15 @@ public final class Blob: Sendable {
     ///
     /// - Parameter limit: the most bytes the caller is ready to take.
     /// - Throws: ``StoreError`` with code `limitExceeded` (the blob is longer; nothing was read),
-    ///   `corrupted`, `io`, `closed`.
+    ///   `corrupted`, `keyDisabled`, `keyUnavailable`, `bucketUnknown` (it was shredded), `io`,
+    ///   `closed`.
     public func readAll(upTo limit: Int) async throws(StoreError) -> [UInt8] {
         guard description.byteCount <= UInt64(limit) else {
             throw StoreError(
                 .limitExceeded, "the blob has \(description.byteCount) bytes, not up to \(limit)")
         }
         try engine.checkOpen()
+        try await engine.keys.confirm(keys)
         return try await engine.pool.run { [self] (context) throws(StoreError) in
             var bytes = [UInt8](repeating: 0, count: Int(description.byteCount))
             var span = bytes.mutableSpan

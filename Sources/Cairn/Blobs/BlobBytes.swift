@@ -10,7 +10,8 @@ internal import Synchronization
 public struct BlobBytes: AsyncSequence, Sendable {
     /// One buffer of bytes: 1 byte to 1 MiB, or one chunk if that is longer.
     public typealias Element = [UInt8]
-    /// Reading reports ``StoreError``: `corrupted`, `io`, `closed`.
+    /// Reading reports ``StoreError``: `corrupted`, `keyDisabled`, `keyUnavailable`, `bucketUnknown`
+    /// (it was shredded), `io`, `closed`.
     public typealias Failure = StoreError
 
     static let bufferByteCount = 1 << 20
@@ -20,17 +21,21 @@ public struct BlobBytes: AsyncSequence, Sendable {
 
     private let source: Blob.Source
     private let range: Range<UInt64>
+    private let keys: BucketKeys
     private let engine: Engine
 
     /// - Parameter range: within the bytes of the source.
-    init(_ source: Blob.Source, _ range: Range<UInt64>, _ engine: Engine) {
+    init(
+        _ source: Blob.Source, _ range: Range<UInt64>, _ keys: BucketKeys, _ engine: Engine
+    ) {
         self.source = source
         self.range = range
+        self.keys = keys
         self.engine = engine
     }
 
     /// Starts reading at the beginning of the range.
-    public func makeAsyncIterator() -> Iterator { Iterator(source, range, engine) }
+    public func makeAsyncIterator() -> Iterator { Iterator(source, range, keys, engine) }
 
     /// Reads one range of a blob from its beginning to its end.
     public struct Iterator: AsyncIteratorProtocol {
@@ -39,12 +44,16 @@ public struct BlobBytes: AsyncSequence, Sendable {
             case tree(TreeCursor, ChunkReader, RootLease?)
         }
 
+        private let keys: BucketKeys
         private let engine: Engine
         private var source: Source
         private var planned: ArraySlice<[ChunkSlice]> = []
         private var reads: [PendingRead] = []
 
-        fileprivate init(_ source: Blob.Source, _ range: Range<UInt64>, _ engine: Engine) {
+        fileprivate init(
+            _ source: Blob.Source, _ range: Range<UInt64>, _ keys: BucketKeys, _ engine: Engine
+        ) {
+            self.keys = keys
             self.engine = engine
             switch source {
             case .inline(let bytes):
@@ -65,6 +74,7 @@ public struct BlobBytes: AsyncSequence, Sendable {
         ) async throws(StoreError) -> [UInt8]? {
             do throws(StoreError) {
                 try engine.checkOpen()
+                try await engine.keys.confirm(keys)
                 return try await nextBuffer()
             } catch {
                 // The end: whoever asked again would else get the buffer behind a hole.

@@ -35,8 +35,7 @@ extension Engine {
             })
         return SealingKey(
             slot: header.keySlot,
-            key: try await keys.secret(
-                header.keySlot, for: .init(kind: .bucketData, ownerID: bucket.octets)),
+            key: try await keys.dataKey(header.keySlot, of: bucket),
             scope: RecordScope(storeID: storeID, ownerID: bucket.octets))
     }
 
@@ -60,7 +59,7 @@ extension Engine {
         _ context: inout WorkerContext
     ) throws(StoreError) -> PreparedBlob {
         let root = tree.root.map {
-            BlobRoot(layout: tree.layout, domainSlot: keys.domainSlot, entry: $0.entry)
+            BlobRoot(layout: tree.layout, domainSlot: keys.domain.slot, entry: $0.entry)
         }
         let capability = Capability(digest: tree.digest, byteCount: tree.byteCount, root: root)
         return try prepare(
@@ -171,14 +170,14 @@ extension Engine {
                 guard UInt64(bytes.count) == capability.byteCount else {
                     throw StoreError(.corrupted, "a small blob is not as long as its link says")
                 }
-                return Blob(description, .inline(bytes), self)
+                return Blob(description, .inline(bytes), keys, self)
             }
             let lease = await leases.lease(rootID)
             guard try await isKept(rootID, by: RowKey.link(bucket, keys.linkName(of: digest)))
             else { continue }
-            let domain = try await self.keys.domain(root.domainSlot, of: keys.accountID)
-            let reader = ChunkReader(engine: self, domain: domain)
-            return Blob(description, .tree([root.entry], reader, lease), self)
+            let domain = try await self.keys.domain(root.domainSlot, for: keys)
+            let reader = ChunkReader(engine: self, domain: domain.keys)
+            return Blob(description, .tree([root.entry], reader, lease), keys, self)
         }
         return nil
     }

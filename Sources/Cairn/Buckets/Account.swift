@@ -25,7 +25,7 @@ public final class Account: Sendable {
     ///   - name: an OCI repository name of 2 to 256 characters.
     ///   - configuration: how the bucket is made.
     /// - Throws: ``StoreError`` with code `nameInvalid`, `bucketExists`, `accountUnknown` (it was
-    ///   deleted), `keyUnavailable`, `outOfSpace`, `io`, `closed`.
+    ///   deleted), `keyUnknown`, `keyDisabled`, `keyUnavailable`, `outOfSpace`, `io`, `closed`.
     @discardableResult
     public func createBucket(
         _ name: String, configuration: BucketConfiguration = BucketConfiguration()
@@ -33,17 +33,19 @@ public final class Account: Sendable {
         try Names.checkBucket(name)
         try engine.checkOpen()
         let id = BucketID(octets: UUIDText.random(from: engine.random))
-        let dataKey = try await engine.keys.generate(.bucketData, owner: id.octets)
-        let indexKey = try await engine.keys.generate(.bucketIndex, owner: id.octets)
+        let customerKey = try await engine.keys.customerKey(configuration.encryption)
+        let dataKey = try await engine.keys.generate(
+            .bucketData, owner: id.octets, under: customerKey)
+        let indexKey = try await engine.keys.generate(
+            .bucketIndex, owner: id.octets, under: customerKey)
+        let domain = try await engine.domain(
+            configuration.deduplication, of: row, id, under: customerKey)
         let slot = try await engine.reserveKeySlots(2)
         let bucket = BucketRow(
             accountID: row.id, name: name, createdAt: engine.clock.now(), generation: 1,
-            dataKeySlot: slot, indexKeySlot: slot + 1, domainSlot: row.domainSlot)
-        let sealed = try await engine.pool.run { [engine] (context) throws(StoreError) in
-            try context.seal(
-                bucket.encoded(), as: .metadata, name: Octets32(padding: id.octets),
-                under: engine.sealingKey)
-        }
+            dataKeySlot: slot, indexKeySlot: slot + 1, domain: domain.reference,
+            customerKey: customerKey, deduplication: configuration.deduplication)
+        let sealed = try await engine.seal(bucket, id)
         let nameKey = RowKey.bucketName(row.id, name)
         let (accountName, accountRow) = (Array(self.name.utf8), row.encoded())
         try await engine.transact { (transaction) throws(StoreError) in
@@ -58,6 +60,7 @@ public final class Account: Sendable {
             try transaction.put(Tables.buckets, id.octets.bytes, sealed)
             try transaction.put(Tables.keys, RowKey.keySlot(slot), dataKey.encoded())
             try transaction.put(Tables.keys, RowKey.keySlot(slot + 1), indexKey.encoded())
+            try transaction.put(domain)
         }
         return Bucket(id, bucket, engine)
     }
@@ -133,7 +136,8 @@ public final class Account: Sendable {
         let bucket = try await bucket(name)
         let id = bucket.bucketID
         let nameKey = RowKey.bucketName(row.id, name)
-        try await engine.transact { (transaction) throws(StoreError) in
+        let ownSlots = bucket.row.ownSlots
+        let slots = try await engine.transact { (transaction) throws(StoreError) in
             guard try transaction.get(Tables.bucketNames, nameKey) == id.octets.bytes,
                 let bucketRow = try transaction.get(Tables.buckets, id.octets.bytes)
             else {
@@ -144,11 +148,10 @@ public final class Account: Sendable {
             try transaction.delete(Tables.buckets, id.octets.bytes)
             try transaction.put(Tables.deletedBuckets, id.octets.bytes, bucketRow)
             // Nobody can open what is left from here on, whenever it is freed.
-            for slot in [bucket.row.dataKeySlot, bucket.row.indexKeySlot] {
-                try transaction.delete(Tables.keys, RowKey.keySlot(slot))
-            }
+            for slot in ownSlots { try transaction.delete(Tables.keys, RowKey.keySlot(slot)) }
+            return ownSlots
         }
-        engine.keys.forget([bucket.row.dataKeySlot, bucket.row.indexKeySlot])
+        engine.keys.forget(slots)
     }
 
     // MARK: -
@@ -171,6 +174,14 @@ public final class Account: Sendable {
 }
 
 extension Engine {
+    func seal(_ row: BucketRow, _ id: BucketID) async throws(StoreError) -> [UInt8] {
+        try await pool.run { [sealingKey] (context) throws(StoreError) in
+            try context.seal(
+                row.encoded(), as: .metadata, name: Octets32(padding: id.octets),
+                under: sealingKey)
+        }
+    }
+
     func openBucketRow(_ id: BucketID, _ sealed: [UInt8]) async throws(StoreError) -> BucketRow {
         try await pool.run { [sealingKey] (context) throws(StoreError) in
             let bytes = try context.open(

@@ -83,8 +83,9 @@ extension Bucket {
     /// Costs the same whatever the size: one sealed capability moves, no bytes.
     ///
     /// - Throws: ``StoreError`` with code `blobUnknown` (the source does not have it),
-    ///   `bucketUnknown`, `invalidArgument` (buckets of two accounts), `keyUnavailable`, `io`,
-    ///   `closed`.
+    ///   `bucketUnknown`, `invalidArgument` (buckets of two accounts), `domainMismatch` (the blob
+    ///   lies in a deduplication domain that this bucket has no part in: upload it), `keyDisabled`,
+    ///   `keyUnavailable`, `io`, `closed`.
     @discardableResult
     public func mountBlob(
         _ digest: Digest, from source: Bucket
@@ -181,6 +182,10 @@ extension Bucket {
                 try engine.prepareSmall(
                     bytes, capability.digest, isPinned: true, bucketID, keys, &context)
             }
+        }
+        guard let root = capability.root, keys.domain(slot: root.domainSlot) != nil else {
+            throw StoreError(
+                .domainMismatch, "the bucket has no part in the domain of the blob; upload it")
         }
         return try await engine.pool.run { [engine, bucketID] (context) throws(StoreError) in
             try engine.prepare(capability, rootID, isPinned: true, bucketID, keys, &context)

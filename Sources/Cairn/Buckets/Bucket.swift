@@ -2,6 +2,7 @@
 
 public import CairnCore
 internal import CairnIndex
+internal import CairnKeys
 
 /// A scope for blobs and objects, one per repository.
 ///
@@ -41,19 +42,7 @@ public final class Bucket: Sendable {
 
     func keys() async throws(StoreError) -> BucketKeys {
         try engine.checkOpen()
-        do throws(StoreError) {
-            return try await engine.keys.keys(of: row, bucketID)
-        } catch {
-            // Its keys go with a bucket: a handle that is left over is no damage.
-            guard error.code == .corrupted, try await !isThere() else { throw error }
-            throw StoreError(.bucketUnknown, "the bucket was deleted")
-        }
-    }
-
-    private func isThere() async throws(StoreError) -> Bool {
-        try await engine.read("looking for a bucket") { [bucketID] (index) throws(IndexError) in
-            try index.get(Tables.buckets, bucketID.octets.bytes) != nil
-        }
+        return try await engine.keys.keys(of: row, bucketID)
     }
 
     /// A name for a digest that says nothing to whoever has a copy of the store and no key.
@@ -79,7 +68,8 @@ extension BucketRow {
         BucketDescription(
             name: name, id: id.text, createdAt: createdAt, blobCount: counts[.blobs] ?? 0,
             logicalByteCount: counts[.logicalBytes] ?? 0, objectCount: counts[.objects] ?? 0,
-            keyGeneration: generation, deduplication: .key)
+            encryption: customerKey.map { .customerKey(KeyReference($0)) } ?? .storeManaged,
+            keyGeneration: generation, deduplication: deduplication)
     }
 }
 

@@ -228,6 +228,7 @@ enum CatalogueTables {
     static let all = [
         Tables.meta, Tables.accounts, Tables.bucketNames, Tables.buckets, Tables.keys,
         Tables.links, Tables.smallBlobs, Tables.objects, Tables.deletedBuckets,
+        Tables.domains,
     ]
     private static let metaKeys = Set([MetaKey.store, MetaKey.nextKeySlot])
     private static let numbers = Dictionary(

@@ -24,8 +24,14 @@ struct PlacedChunk: Sendable {
 /// back. Blocking: call it on a worker thread. A value, thread-safe.
 struct ChunkPlacer: Sendable {
     let engine: Engine
-    let domain: DomainKeys
-    let domainSlot: UInt32
+    private let domain: DomainKeys
+    private let domainSlot: UInt32
+
+    init(_ domain: OpenDomain, _ engine: Engine) {
+        self.engine = engine
+        self.domain = domain.keys
+        domainSlot = domain.slot
+    }
 
     /// Places the chunks of a buffer, looking all of them up in one batch.
     func place(

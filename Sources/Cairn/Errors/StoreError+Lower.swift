@@ -70,6 +70,9 @@ extension StoreError {
             case .invalidArgument: .invalidArgument
             case .corrupted, .integrity: .corrupted
             case .unsupportedVersion: .formatTooNew
+            case .keyDisabled: .keyDisabled
+            case .keyNotFound: .keyUnknown
+            case .limitExceeded: .limitExceeded
             default: .keyUnavailable
             }
         self.init(code, doing, cause: error)

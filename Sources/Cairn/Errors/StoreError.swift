@@ -56,7 +56,8 @@ extension StoreError {
     /// The kinds of failure. New ones may be added; switch with a default.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Kind: String {
-            case storeNotFound, storeLocked, formatTooNew, wrongPassphrase, keyUnavailable
+            case storeNotFound, storeLocked, formatTooNew, wrongPassphrase
+            case keyUnavailable, keyDisabled, keyUnknown, domainMismatch
             case corrupted, io, outOfSpace, readOnly, closed, cancelled
             case nameInvalid, digestInvalid, keyInvalid, rangeInvalid, invalidArgument
             case limitExceeded
@@ -81,8 +82,14 @@ extension StoreError {
         public static var formatTooNew: Self { Self(.formatTooNew) }
         /// The passphrase or key file does not open the keyring. Nothing was changed.
         public static var wrongPassphrase: Self { Self(.wrongPassphrase) }
-        /// The customer key is disabled, gone or out of reach. Retry once it is enabled.
+        /// The key provider or the key file is out of reach. Retry once it answers.
         public static var keyUnavailable: Self { Self(.keyUnavailable) }
+        /// The customer key is disabled or about to be destroyed. Retry once it is enabled.
+        public static var keyDisabled: Self { Self(.keyDisabled) }
+        /// There is no customer key of this id, name or alias. Correct it.
+        public static var keyUnknown: Self { Self(.keyUnknown) }
+        /// A blob lies in a deduplication domain that the bucket has no part in. Upload it.
+        public static var domainMismatch: Self { Self(.domainMismatch) }
         /// Stored bytes are damaged or were tampered with. Repair; do not retry.
         public static var corrupted: Self { Self(.corrupted) }
         /// The operating system failed a read, write or sync. Reopen the store.

@@ -5,39 +5,12 @@ internal import CairnIndex
 internal import CairnKeys
 internal import Synchronization
 
-/// The keys of a bucket at hand: what sealing and opening need.
-struct BucketKeys: Sendable {
-    /// The slot of the current data key, written into the header of every record it seals.
-    let accountID: AccountID
-    let dataKeySlot: UInt32
-    let dataKey: SecretBytes
-    /// Names digests and object keys in the index.
-    let names: HMACSHA256
-    let domainSlot: UInt32
-    let domain: DomainKeys
-
-    func linkName(of digest: Digest) -> LinkName {
-        let algorithm: [UInt8] = [digest.algorithm.rawValue]
-        return LinkName(octets: names.authenticate(algorithm.span, digest.bytes.span))
-    }
-
-    /// Binds a sealed object to its key. No digest algorithm has the number 0, so that the name
-    /// of an object never equals that of a link.
-    func objectName(of key: String) -> Octets32 {
-        let kind: [UInt8] = [0]
-        return names.authenticate(kind.span, Array(key.utf8).span)
-    }
-}
-
 /// Wrapped keys by slot, and the opened ones for a bounded time.
 ///
 /// A slot is a number that records carry in their header; the key table maps it to a wrapped
-/// key. Plaintext keys are cached for ``lifetime`` and wiped when the last user lets go of them.
+/// key. Plaintext keys are cached for a bounded time and wiped when the last user lets go of them.
 /// Thread-safe.
 final class KeyTable: Sendable {
-    /// How long a key stays open after the provider gave it: the bound within which a disabled
-    /// customer key takes effect.
-    static let lifetime = Duration.seconds(300)
     /// Bounds the cache: a secret takes a locked page of its own, 16 MiB in all.
     static let cachedCountMax = 4096
 
@@ -59,9 +32,15 @@ final class KeyTable: Sendable {
         var expiresAt: Timestamp
 
         /// A clock that is set back does not keep a key open longer.
-        func isValid(at now: Timestamp) -> Bool {
-            expiresAt > now && expiresAt <= now + KeyTable.lifetime
+        func isValid(at now: Timestamp, _ lifetime: Duration) -> Bool {
+            expiresAt > now && expiresAt <= now + lifetime
         }
+    }
+
+    private struct Cache {
+        var entries: [UInt32: Entry] = [:]
+        /// Grows when everything is forgotten: what was asked for before is not remembered after.
+        var epoch: UInt64 = 0
     }
 
     let storeID: Octets16
@@ -69,61 +48,136 @@ final class KeyTable: Sendable {
     private let index: any Index
     private let pool: WorkerPool
     private let clock: any StoreClock
-    private let cache = Mutex<[UInt32: Entry]>([:])
+    /// How long a key stays open after the provider gave it: the bound within which a customer
+    /// key that was disabled elsewhere takes effect.
+    private let lifetime: Duration
+    private let cache = Mutex(Cache())
 
     init(
         storeID: Octets16, provider: any KeyProvider, index: any Index, pool: WorkerPool,
-        clock: any StoreClock
+        clock: any StoreClock, lifetime: Duration
     ) {
         self.storeID = storeID
         self.provider = provider
         self.index = index
         self.pool = pool
         self.clock = clock
+        self.lifetime = lifetime
     }
 
     /// Opens the keys that a bucket works with.
     func keys(of row: BucketRow, _ bucket: BucketID) async throws(StoreError) -> BucketKeys {
-        let indexKey = try await secret(
-            row.indexKeySlot, for: Purpose(kind: .bucketIndex, ownerID: bucket.octets))
+        let indexKey = try await secret(row.indexKeySlot, .bucketIndex, of: bucket)
         return BucketKeys(
-            accountID: row.accountID, dataKeySlot: row.dataKeySlot,
-            dataKey: try await secret(
-                row.dataKeySlot, for: Purpose(kind: .bucketData, ownerID: bucket.octets)),
+            bucketID: bucket, dataKeySlot: row.dataKeySlot,
+            dataKey: try await dataKey(row.dataKeySlot, of: bucket),
             names: indexKey.withSpan { HMACSHA256(key: $0) },
-            domainSlot: row.domainSlot,
-            domain: try await domain(row.domainSlot, of: row.accountID))
+            domain: try await open(row.domain, of: bucket),
+            domains: row.formerDomains + [row.domain])
+    }
+
+    /// Opens a data key of a bucket, of whatever generation.
+    func dataKey(_ slot: UInt32, of bucket: BucketID) async throws(StoreError) -> SecretBytes {
+        try await secret(slot, .bucketData, of: bucket)
+    }
+
+    /// Fails when the customer key may not be used any more; for those who keep the keys of a
+    /// bucket for long.
+    func confirm(_ keys: BucketKeys) async throws(StoreError) {
+        _ = try await dataKey(keys.dataKeySlot, of: keys.bucketID)
+    }
+
+    /// As ``confirm(_:)``, on a thread of the caller that may block.
+    func confirmBlocking(_ keys: BucketKeys) throws(StoreError) {
+        let purpose = Purpose(kind: .bucketData, ownerID: keys.bucketID.octets)
+        if cached(keys.dataKeySlot, purpose) != nil { return }
+        let outcome = Monitor<Result<Void, StoreError>?>(nil)
+        Task {
+            let result: Result<Void, StoreError>
+            do throws(StoreError) {
+                result = .success(try await confirm(keys))
+            } catch {
+                result = .failure(error)
+            }
+            outcome.update { $0 = result }
+        }
+        try outcome.wait { $0 }.get()
+    }
+
+    private func secret(
+        _ slot: UInt32, _ kind: KeyRow.Kind, of bucket: BucketID
+    ) async throws(StoreError) -> SecretBytes {
+        do throws(StoreError) {
+            return try await secret(slot, for: Purpose(kind: kind, ownerID: bucket.octets))
+        } catch {
+            // Its keys go with a bucket: a handle that is left over is no damage.
+            guard error.code == .corrupted, try await !exists(bucket) else { throw error }
+            throw StoreError(.bucketUnknown, "the bucket was deleted")
+        }
+    }
+
+    private func exists(_ bucket: BucketID) async throws(StoreError) -> Bool {
+        try await pool.run { [index] (_) throws(StoreError) in
+            try lower(
+                "looking for a bucket",
+                index: { () throws(IndexError) in
+                    try index.get(Tables.buckets, bucket.octets.bytes) != nil
+                })
+        }
     }
 
     /// Opens the key of one slot, which must be made for this purpose.
     func secret(_ slot: UInt32, for purpose: Purpose) async throws(StoreError) -> SecretBytes {
         if case .secret(let secret)? = cached(slot, purpose) { return secret }
+        let epoch = epoch
         let secret = try await unwrap(slot, purpose)
-        remember(.secret(secret), purpose, in: slot)
+        remember(.secret(secret), purpose, in: slot, since: epoch)
         return secret
     }
 
-    /// Opens the keys of a deduplication domain, which must be the account's.
-    func domain(_ slot: UInt32, of account: AccountID) async throws(StoreError) -> DomainKeys {
-        let purpose = Purpose(kind: .domain, ownerID: account.octets)
-        if case .domain(let domain)? = cached(slot, purpose) { return domain }
-        let secret = try await unwrap(slot, purpose)
-        let domain = try lower(
-            "deriving the keys of a domain",
-            core: { () throws(CoreError) in
-                try DomainKeys(domainSecret: secret, storeID: storeID, domainID: account.octets)
-            })
-        remember(.domain(domain), purpose, in: slot)
-        return domain
+    /// Opens the domain of a blob, as its bucket reaches it.
+    func domain(_ slot: UInt32, for keys: BucketKeys) async throws(StoreError) -> OpenDomain {
+        if slot == keys.domain.slot { return keys.domain }
+        guard let domain = keys.domain(slot: slot) else {
+            throw StoreError(.corrupted, "a blob lies in a domain that its bucket never had")
+        }
+        return try await open(domain, of: keys.bucketID)
     }
 
+    private func open(
+        _ reference: DomainReference, of bucket: BucketID
+    ) async throws(StoreError) -> OpenDomain {
+        let slot = reference.copySlot ?? reference.slot
+        let purpose =
+            reference.copySlot == nil
+            ? Purpose(kind: .domain, ownerID: reference.id)
+            : Purpose(kind: .domainCopy, ownerID: bucket.octets)
+        if case .domain(let keys)? = cached(slot, purpose) {
+            return OpenDomain(slot: reference.slot, keys: keys)
+        }
+        let epoch = epoch
+        let secret = try await unwrap(slot, purpose)
+        let keys = try lower(
+            "deriving the keys of a domain",
+            core: { () throws(CoreError) in
+                try DomainKeys(domainSecret: secret, storeID: storeID, domainID: reference.id)
+            })
+        remember(.domain(keys), purpose, in: slot, since: epoch)
+        return OpenDomain(slot: reference.slot, keys: keys)
+    }
+
+    // MARK: - Wrapping
+
     /// Makes a new key and its row; the caller stores the row under a slot of its choice.
+    ///
+    /// - Parameter customerKey: wraps the new key; nil is the store's default key.
     func generate(
-        _ kind: KeyRow.Kind, owner: Octets16, generation: UInt32 = 1
+        _ kind: KeyRow.Kind, owner: Octets16, generation: UInt32 = 1, under customerKey: KeyID? = nil
     ) async throws(StoreError) -> KeyRow {
         do throws(KeyError) {
             let context = try context(kind, owner: owner, generation: generation)
-            let key = try await provider.generateDataKey(under: .default, context: context)
+            let key = try await provider.generateDataKey(
+                under: Self.reference(customerKey), context: context)
             return KeyRow(
                 kind: kind, ownerID: owner, generation: generation, wrapped: key.wrapped)
         } catch {
@@ -131,27 +185,58 @@ final class KeyTable: Sendable {
         }
     }
 
+    /// Wraps a key anew, under the newest material of a customer key.
+    ///
+    /// - Parameter copy: what the new row is for, if not for the same as the old one.
+    func rewrap(
+        _ row: KeyRow, under customerKey: KeyID?, as copy: KeyRow? = nil
+    ) async throws(StoreError) -> KeyRow {
+        var result = copy ?? row
+        do throws(KeyError) {
+            result.wrapped = try await provider.reEncrypt(
+                row.wrapped, context: context(of: row), to: Self.reference(customerKey),
+                newContext: context(of: result))
+        } catch {
+            throw StoreError(error, while: "wrapping a data key anew")
+        }
+        return result
+    }
+
     /// Opens a key from its row alone.
     func unwrap(_ row: KeyRow) async throws(StoreError) -> SecretBytes {
         do throws(KeyError) {
-            let context = try context(row.kind, owner: row.ownerID, generation: row.generation)
-            return try await provider.decryptDataKey(row.wrapped, context: context)
+            return try await provider.decryptDataKey(row.wrapped, context: context(of: row))
         } catch {
             throw StoreError(error, while: "opening a data key")
         }
     }
 
-    /// Wipes keys of the cache whose rows are gone.
-    func forget(_ slots: [UInt32]) {
-        cache.withLock { cache in for slot in slots { cache[slot] = nil } }
+    /// The customer key that a caller means; nil for the store's default key. It can be used now.
+    func customerKey(_ encryption: BucketEncryption) async throws(StoreError) -> KeyID? {
+        guard case .customerKey(let reference) = encryption else { return nil }
+        do throws(KeyError) {
+            let key = try await provider.describeKey(reference)
+            guard key.state.isUsable else {
+                throw KeyError(.keyDisabled, "key \(key.id) is \(key.state)")
+            }
+            // Whoever names the default key means what everybody else has who named none.
+            return key.aliases.contains(KeyReference.defaultAlias) ? nil : key.id
+        } catch {
+            throw StoreError(error, while: "looking up a customer key")
+        }
     }
 
-    // MARK: -
+    /// The row of a slot, which must be for this purpose.
+    func row(_ slot: UInt32, for purpose: Purpose) async throws(StoreError) -> KeyRow {
+        let row = try await row(slot)
+        guard Purpose(kind: row.kind, ownerID: row.ownerID) == purpose else {
+            throw StoreError(.corrupted, "the key in slot \(slot) is another's")
+        }
+        return row
+    }
 
-    private func unwrap(
-        _ slot: UInt32, _ purpose: Purpose
-    ) async throws(StoreError) -> SecretBytes {
-        let row = try await pool.run { [index] (_) throws(StoreError) -> KeyRow in
+    func row(_ slot: UInt32) async throws(StoreError) -> KeyRow {
+        try await pool.run { [index] (_) throws(StoreError) -> KeyRow in
             let bytes = try lower(
                 "reading a key",
                 index: { () throws(IndexError) in
@@ -166,34 +251,66 @@ final class KeyTable: Sendable {
                     try KeyRow(decoding: bytes)
                 })
         }
-        guard Purpose(kind: row.kind, ownerID: row.ownerID) == purpose else {
-            throw StoreError(.corrupted, "the key in slot \(slot) is another's")
+    }
+
+    // MARK: - Forgetting
+
+    /// Wipes keys of the cache whose rows are gone.
+    func forget(_ slots: [UInt32]) {
+        cache.withLock { cache in for slot in slots { cache.entries[slot] = nil } }
+    }
+
+    /// Wipes all keys of the cache: the next use of each asks the provider.
+    func forgetAll() {
+        cache.withLock { cache in
+            cache.entries.removeAll()
+            cache.epoch += 1
         }
-        return try await unwrap(row)
+    }
+
+    // MARK: -
+
+    private var epoch: UInt64 { cache.withLock { $0.epoch } }
+
+    private func unwrap(
+        _ slot: UInt32, _ purpose: Purpose
+    ) async throws(StoreError) -> SecretBytes {
+        try await unwrap(row(slot, for: purpose))
     }
 
     private func cached(_ slot: UInt32, _ purpose: Purpose) -> Opened? {
         let now = clock.now()
         return cache.withLock { cache in
-            guard let entry = cache[slot], entry.purpose == purpose else { return nil }
-            guard entry.isValid(at: now) else {
-                cache[slot] = nil
+            guard let entry = cache.entries[slot], entry.purpose == purpose else { return nil }
+            guard entry.isValid(at: now, lifetime) else {
+                cache.entries[slot] = nil
                 return nil
             }
             return entry.opened
         }
     }
 
-    private func remember(_ opened: Opened, _ purpose: Purpose, in slot: UInt32) {
+    private func remember(
+        _ opened: Opened, _ purpose: Purpose, in slot: UInt32, since epoch: UInt64
+    ) {
         let now = clock.now()
         cache.withLock { cache in
+            guard cache.epoch == epoch else { return }
             // Nobody may ask for an expired one again: it would stay for ever.
-            cache = cache.filter { $0.value.isValid(at: now) }
+            cache.entries = cache.entries.filter { $0.value.isValid(at: now, lifetime) }
             // Rare and harmless: every key can be opened again.
-            if cache.count >= Self.cachedCountMax { cache.removeAll() }
-            cache[slot] = Entry(
-                opened: opened, purpose: purpose, expiresAt: now + Self.lifetime)
+            if cache.entries.count >= Self.cachedCountMax { cache.entries.removeAll() }
+            cache.entries[slot] = Entry(
+                opened: opened, purpose: purpose, expiresAt: now + lifetime)
         }
+    }
+
+    private static func reference(_ customerKey: KeyID?) -> KeyReference {
+        customerKey.map(KeyReference.init) ?? .default
+    }
+
+    private func context(of row: KeyRow) throws(KeyError) -> EncryptionContext {
+        try context(row.kind, owner: row.ownerID, generation: row.generation)
     }
 
     private func context(
@@ -216,6 +333,7 @@ extension KeyRow.Kind {
         case .domain: "deduplication"
         case .bucketData: "bucket-data"
         case .bucketIndex: "bucket-index"
+        case .domainCopy: "deduplication-copy"
         }
     }
 }

@@ -2,9 +2,6 @@
 //
 // store   := version:u8 storeID[16] formatVersion:u16 createdAt:i64 chunker:prefixed
 // account := version:u8 id[16] createdAt:i64 domainSlot:u32
-// bucket  := sealed                               (metadata record, store key, bound to the id)
-//   sealed := accountID[16] name:prefixed createdAt:i64 generation:u32 dataKeySlot:u32
-//             indexKeySlot:u32 domainSlot:u32
 // key     := version:u8 kind:u8 ownerID[16] generation:u32 wrapped:prefixed
 
 internal import CairnCore
@@ -86,54 +83,6 @@ struct AccountRow: Sendable {
     }
 }
 
-/// What a bucket row says once it is opened.
-struct BucketRow: Sendable {
-    var accountID: AccountID
-    var name: String
-    var createdAt: Timestamp
-    var generation: UInt32
-    var dataKeySlot: UInt32
-    var indexKeySlot: UInt32
-    var domainSlot: UInt32
-
-    func encoded() -> [UInt8] {
-        var writer = ByteWriter(capacity: 64 + name.utf8.count)
-        writer.append(accountID.octets)
-        writer.appendLengthPrefixed(name)
-        writer.append(createdAt.nanosecondsSinceEpoch)
-        writer.append(generation)
-        writer.append(dataKeySlot)
-        writer.append(indexKeySlot)
-        writer.append(domainSlot)
-        return writer.bytes
-    }
-
-    init(
-        accountID: AccountID, name: String, createdAt: Timestamp, generation: UInt32,
-        dataKeySlot: UInt32, indexKeySlot: UInt32, domainSlot: UInt32
-    ) {
-        self.accountID = accountID
-        self.name = name
-        self.createdAt = createdAt
-        self.generation = generation
-        self.dataKeySlot = dataKeySlot
-        self.indexKeySlot = indexKeySlot
-        self.domainSlot = domainSlot
-    }
-
-    init(decoding bytes: [UInt8]) throws(CoreError) {
-        var reader = ByteReader(bytes.span)
-        accountID = AccountID(octets: try reader.readOctets16())
-        name = try reader.readString(limit: Names.bucketByteCount.upperBound)
-        createdAt = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
-        generation = try reader.readUInt32()
-        dataKeySlot = try reader.readUInt32()
-        indexKeySlot = try reader.readUInt32()
-        domainSlot = try reader.readUInt32()
-        try reader.expectEnd()
-    }
-}
-
 struct KeyRow: Sendable {
     /// What a wrapped key is for. On disk: never renumber.
     enum Kind: UInt8 {
@@ -141,6 +90,8 @@ struct KeyRow: Sendable {
         case domain = 2
         case bucketData = 3
         case bucketIndex = 4
+        /// The secret of a domain that a bucket has left, as the bucket took it along.
+        case domainCopy = 5
     }
 
     /// A wrapped key is a few hundred bytes; an external provider's may be longer.

@@ -42,9 +42,12 @@ enum Tables {
     static let segmentUsage = IndexTable("segment-usage", .small)
     /// Bucket id → the bucket's row, of a bucket whose contents are still to be deleted.
     static let deletedBuckets = IndexTable("deleted-buckets", .small)
+    /// Account id ‖ kind ‖ hash of a customer key's id → key slot of a deduplication domain.
+    static let domains = IndexTable("domains", .small)
 
     static let all = [
         meta, accounts, bucketNames, buckets, keys, chunks, links, smallBlobs, objects,
         references, uploads, uploadExpiry, usage, garbage, damage, segmentUsage, deletedBuckets,
+        domains,
     ]
 }

@@ -40,7 +40,8 @@ extension Store {
                 try seams.disk.lock(StoreFormat.lock)
             })
         defer { lock.release() }
-        let opening = StoreOpening(seams: seams, unlock: unlock, configuration: configuration)
+        let opening = StoreOpening(
+            seams: seams, customerKeys: .keyring(unlock), configuration: configuration)
         var report = RepairReport()
         do throws(StoreError) {
             try await rebuild(opening, &report)
@@ -92,7 +93,7 @@ extension StoreOpening {
             let storeID = try await pool.run { (_) throws(StoreError) in
                 try existingStoreID()
             }
-            let keyring = try await pool.run { (_) throws(StoreError) in try openKeyring() }
+            let provider = try await openProvider(isNew: false, pool)
             let (index, source) = try await pool.run { (_) throws(StoreError) in
                 let index = try lower(
                     "making an index",
@@ -102,7 +103,7 @@ extension StoreOpening {
                 return (index, try CatalogueCopy(seams: seams, storeID: storeID).fill(index))
             }
             report.source = source
-            return try await assemble(storeID, keyring, index, pool, isInstalled: false)
+            return try await assemble(storeID, provider, index, pool, isInstalled: false)
         } catch {
             pool.stop()
             throw error

@@ -18,6 +18,9 @@ final class Engine: Sendable {
     let catalogue: Catalogue
     let segmentByteCount: UInt64
     let keys: KeyTable
+    let audit: AuditRecorder
+    /// Nil when customer keys are with an external provider.
+    let keyring: KeyringHolder?
     /// Seals what the store must read without any customer's key: reference lists, bucket rows.
     let storeKey: SecretBytes
     let pool: WorkerPool
@@ -34,7 +37,7 @@ final class Engine: Sendable {
     init(
         storeID: Octets16, configuration: StoreConfiguration, chunker: ChunkerParameters,
         disk: any Disk, index: any Index, segments: any SegmentStore, catalogue: Catalogue,
-        segmentByteCount: UInt64, keys: KeyTable,
+        segmentByteCount: UInt64, keys: KeyTable, audit: AuditRecorder, keyring: KeyringHolder?,
         storeKey: SecretBytes, pool: WorkerPool, committer: GroupCommitter,
         clock: any StoreClock, random: any RandomSource
     ) {
@@ -47,6 +50,8 @@ final class Engine: Sendable {
         self.catalogue = catalogue
         self.segmentByteCount = segmentByteCount
         self.keys = keys
+        self.audit = audit
+        self.keyring = keyring
         self.storeKey = storeKey
         self.pool = pool
         self.committer = committer

@@ -62,7 +62,7 @@ extension Store {
             throw StoreError(.invalidArgument, "the default account cannot be deleted")
         }
         let row = try await account(name).row
-        try await engine.transact { (transaction) throws(StoreError) in
+        let slots = try await engine.transact { (transaction) throws(StoreError) in
             // The row, not only the name: the account may have been deleted and made anew.
             guard try transaction.get(Tables.accounts, Array(name.utf8)) == row.encoded() else {
                 throw StoreError(.accountUnknown, "the store has no account of this name")
@@ -73,8 +73,9 @@ extension Store {
             }
             try transaction.delete(Tables.accounts, Array(name.utf8))
             try transaction.delete(Tables.keys, RowKey.keySlot(row.domainSlot))
+            return try transaction.deleteSharedDomains(of: row.id) + [row.domainSlot]
         }
-        engine.keys.forget([row.domainSlot])
+        engine.keys.forget(slots)
     }
 }
 

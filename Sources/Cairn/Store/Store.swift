@@ -2,6 +2,7 @@
 
 internal import CairnCore
 internal import CairnIndex
+public import CairnKeys
 internal import CairnSegments
 internal import Synchronization
 
@@ -51,6 +52,22 @@ public final class Store: Sendable {
             seams(at: path, configuration), unlock: unlock, configuration: configuration)
     }
 
+    /// Opens or creates a store whose customer keys are with an external provider.
+    ///
+    /// The provider has a key under the alias ``KeyReference/default``, which wraps the keys of
+    /// the store itself and of all buckets that name no other.
+    ///
+    /// - Throws: as ``open(at:unlock:configuration:)``; ``StoreError`` with code `keyUnavailable`,
+    ///   `keyUnknown` or `keyDisabled` when the provider does not serve the default key.
+    public static func open(
+        at path: String, keyProvider: any KeyProvider,
+        configuration: StoreConfiguration = StoreConfiguration()
+    ) async throws(StoreError) -> Store {
+        try await open(
+            seams(at: path, configuration), customerKeys: .provider(keyProvider),
+            configuration: configuration)
+    }
+
     /// The parts of a store in a directory of this machine.
     static func seams(
         at path: String, _ configuration: StoreConfiguration
@@ -87,19 +104,29 @@ public final class Store: Sendable {
     package static func open(
         _ seams: StoreSeams, unlock: KeyringUnlock, configuration: StoreConfiguration
     ) async throws(StoreError) -> Store {
+        try await open(seams, customerKeys: .keyring(unlock), configuration: configuration)
+    }
+
+    private static func open(
+        _ seams: StoreSeams, customerKeys: CustomerKeySource, configuration: StoreConfiguration
+    ) async throws(StoreError) -> Store {
         let lock = try lower(
             "opening the store",
             disk: { () throws(DiskError) in
                 try seams.disk.lock(StoreFormat.lock)
             })
         do throws(StoreError) {
-            let opening = StoreOpening(seams: seams, unlock: unlock, configuration: configuration)
+            let opening = StoreOpening(
+                seams: seams, customerKeys: customerKeys, configuration: configuration)
             let engine = try await opening.run()
             do throws(StoreError) {
                 guard let row = try await Account.row(defaultAccountName, engine) else {
                     throw StoreError(.corrupted, "the store has lost its default account")
                 }
-                return Store(engine, lock, row)
+                let store = Store(engine, lock, row)
+                // What is due and cannot be done now stays due.
+                do throws(StoreError) { try await store.keyService?.runSchedule() } catch {}
+                return store
             } catch {
                 // What made it fail is of more interest than what closing may add to it.
                 _ = await shutDown(engine)
@@ -133,6 +160,8 @@ public final class Store: Sendable {
     /// - Throws: ``StoreError`` with code `io` when a last write fails; the store is closed even
     ///   then.
     public func close() async throws(StoreError) {
+        // Without the note the end of the log shows less well that it was cut off; no more.
+        do throws(StoreError) { try await engine.noteAuditHead() } catch {}
         guard engine.markClosed() else { return }
         let result = await Self.shutDown(engine)
         lock.release()
@@ -146,6 +175,16 @@ public final class Store: Sendable {
     public var defaultAccount: Account {
         Account(Self.defaultAccountName, defaultRow, engine)
     }
+
+    /// The key management service of the store; nil when customer keys are with an external
+    /// provider.
+    public var keyService: KeyService? { engine.keyring.map { KeyService(engine, $0) } }
+
+    /// Forgets all data keys that are open in memory: the next use of each asks the provider.
+    ///
+    /// For external providers, when a customer key was disabled there and that is to take effect
+    /// at once and not within ``StoreConfiguration/keyCacheLifetime``.
+    public func flushKeys() { engine.keys.forgetAll() }
 
     // MARK: -
 

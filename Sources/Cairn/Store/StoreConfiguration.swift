@@ -16,6 +16,12 @@ public struct StoreConfiguration: Hashable, Sendable {
     public var reservedByteCount: UInt64 = 64 << 20
     /// Bytes of an upload between two automatic checkpoints: what a crash can cost at most.
     public var checkpointByteCount: UInt64 = 64 << 20
+    /// How long a data key stays open in memory: the time within which the disabling of a customer
+    /// key in an external provider takes effect, and how often one is asked. Positive, at most a
+    /// day. With the store's own keyring it takes effect at once.
+    public var keyCacheLifetime = Duration.seconds(60)
+    /// Bytes of the audit log that are kept, at least 16 MiB; older files are removed whole.
+    public var auditByteCount: UInt64 = 256 << 20
     /// How long an unused upload session lives.
     public var uploadLifetime = Duration.seconds(24 * 3600)
 
@@ -36,6 +42,13 @@ public struct StoreConfiguration: Hashable, Sendable {
         else {
             throw StoreError(
                 .invalidArgument, "segmentByteCount is 8 MiB to 1 GiB and a multiple of 4096")
+        }
+        guard auditByteCount >= 2 * AuditLog.fileByteCount else {
+            throw StoreError(.invalidArgument, "auditByteCount is at least 16 MiB")
+        }
+        guard keyCacheLifetime > .zero, keyCacheLifetime <= .seconds(86_400) else {
+            throw StoreError(
+                .invalidArgument, "keyCacheLifetime is positive and at most a day")
         }
         guard checkpointByteCount >= 1 << 20, uploadLifetime > .zero else {
             throw StoreError(

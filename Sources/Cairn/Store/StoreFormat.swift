@@ -28,6 +28,7 @@ enum StoreFormat {
     static let oldIndex = "index.old"
     static let segments = "segments"
     static let catalogue = "catalogue"
+    static let audit = "audit"
 
     private static let magic = Array("CairnSto".utf8)
     static let markerByteCountMax = 4096

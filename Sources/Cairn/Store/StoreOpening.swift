@@ -8,7 +8,7 @@ internal import CairnSegments
 /// Opens a store or creates it, step by step; every step can be repeated after a crash.
 struct StoreOpening: Sendable {
     let seams: StoreSeams
-    let unlock: KeyringUnlock
+    let customerKeys: CustomerKeySource
     let configuration: StoreConfiguration
 
     /// The engine of the open store. The caller holds the store's lock.
@@ -27,10 +27,7 @@ struct StoreOpening: Sendable {
 
     private func open(_ pool: WorkerPool) async throws(StoreError) -> Engine {
         let (storeID, isNew) = try await pool.run { (_) throws(StoreError) in try identify() }
-        let keyring = try await pool.run { (_) throws(StoreError) -> Keyring in
-            if isNew { return try makeKeyring() }
-            return try openKeyring()
-        }
+        let provider = try await openProvider(isNew: isNew, pool)
         let index = try await pool.run { (_) throws(StoreError) -> any Index in
             try lower(
                 "opening the index",
@@ -38,8 +35,9 @@ struct StoreOpening: Sendable {
                     try seams.openIndex(Tables.all, isNew)
                 })
         }
-        if isNew { try await createRows(storeID, keyring, index, pool) }
-        let engine = try await assemble(storeID, keyring, index, pool)
+        if isNew { try await createRows(storeID, provider, index, pool) }
+        let engine = try await assemble(storeID, provider, index, pool)
+        try await engine.checkKeyring()
         if isNew { try await engine.foldCatalogue() }
         return engine
     }
@@ -49,17 +47,25 @@ struct StoreOpening: Sendable {
     /// - Parameter isInstalled: whether it is the store's; one that is not leaves the catalogue
     ///   alone.
     func assemble(
-        _ storeID: Octets16, _ keyring: Keyring, _ index: any Index, _ pool: WorkerPool,
+        _ storeID: Octets16, _ provider: any KeyProvider, _ index: any Index, _ pool: WorkerPool,
         isInstalled: Bool = true
     ) async throws(StoreError) -> Engine {
+        let audit = AuditRecorder(pool: pool)
         let keys = KeyTable(
-            storeID: storeID, provider: keyring, index: index, pool: pool, clock: seams.clock)
+            storeID: storeID, provider: AuditedProvider(base: provider, recorder: audit),
+            index: index, pool: pool, clock: seams.clock,
+            lifetime: configuration.keyCacheLifetime)
         let row = try await pool.run { (_) throws(StoreError) in try readStoreRow(index) }
         guard row.storeID == storeID else {
             throw StoreError(.corrupted, "the index belongs to another store")
         }
         let storeKey = try await keys.secret(
             StoreFormat.storeKeySlot, for: .init(kind: .store, ownerID: storeID))
+        if isInstalled {
+            try await pool.run { (_) throws(StoreError) in
+                try audit.open(openAuditLog(storeID, storeKey, index))
+            }
+        }
         let segments = try await pool.run { (_) throws(StoreError) in
             try lower(
                 "opening the segments",
@@ -76,10 +82,24 @@ struct StoreOpening: Sendable {
         return Engine(
             storeID: storeID, configuration: configuration, chunker: row.chunker,
             disk: seams.disk, index: index, segments: segments, catalogue: catalogue,
-            segmentByteCount: seams.segments.segmentByteCount, keys: keys, storeKey: storeKey,
-            pool: pool,
+            segmentByteCount: seams.segments.segmentByteCount, keys: keys, audit: audit,
+            keyring: provider as? KeyringHolder, storeKey: storeKey, pool: pool,
             committer: try GroupCommitter(index: index, segments: segments, catalogue: catalogue),
             clock: seams.clock, random: seams.random)
+    }
+
+    private func openAuditLog(
+        _ storeID: Octets16, _ storeKey: SecretBytes, _ index: any Index
+    ) throws(StoreError) -> AuditLog {
+        let known = try lower(
+            "reading the end of the audit log",
+            index: { () throws(IndexError) in
+                try index.get(Tables.meta, MetaKey.auditHead)
+            })
+        return try AuditLog(
+            seams.disk, format: AuditFormat(storeKey: storeKey, storeID: storeID),
+            storeID: storeID, clock: seams.clock, known: AuditHead(row: known ?? []) ?? .start,
+            byteCountMax: configuration.auditByteCount)
     }
 
     // The id of the store; a new one, and true, where there is none yet.
@@ -154,10 +174,11 @@ struct StoreOpening: Sendable {
     }
 
     private func createRows(
-        _ storeID: Octets16, _ keyring: Keyring, _ index: any Index, _ pool: WorkerPool
+        _ storeID: Octets16, _ provider: any KeyProvider, _ index: any Index, _ pool: WorkerPool
     ) async throws(StoreError) {
         let keys = KeyTable(
-            storeID: storeID, provider: keyring, index: index, pool: pool, clock: seams.clock)
+            storeID: storeID, provider: provider, index: index, pool: pool, clock: seams.clock,
+            lifetime: configuration.keyCacheLifetime)
         let now = seams.clock.now()
         let store = StoreRow(storeID: storeID, createdAt: now, chunker: .version1)
         let storeKey = try await keys.generate(.store, owner: storeID)
@@ -208,113 +229,12 @@ struct StoreOpening: Sendable {
             })
     }
 
-    private func replace(_ path: String, _ bytes: [UInt8]) throws(StoreError) {
+    func replace(_ path: String, _ bytes: [UInt8]) throws(StoreError) {
         try lower(
             "writing \(path)",
             disk: { () throws(DiskError) in
                 try seams.disk.replace(path, with: bytes.span)
             })
-    }
-
-    // MARK: - Keyring
-
-    private func makeKeyring() throws(StoreError) -> Keyring {
-        let protection = try protection(makingKeyFile: true)
-        let (keyring, bytes) = try lower(
-            "creating the keyring",
-            keys: { () throws(KeyError) in
-                let keyring = try Keyring.create(
-                    protection: protection, random: seams.random, clock: seams.clock)
-                return (keyring, try keyring.encoded())
-            })
-        // Durable before anything is wrapped with it.
-        try replace(StoreFormat.keyring, bytes)
-        return keyring
-    }
-
-    func openKeyring() throws(StoreError) -> Keyring {
-        let bytes = try lower(
-            "reading the keyring",
-            disk: { () throws(DiskError) in
-                try seams.disk.readAll(StoreFormat.keyring, upTo: Keyring.encodedByteCountMax)
-            })
-        let protection = try protection(makingKeyFile: false)
-        return try lower(
-            "opening the keyring",
-            keys: { () throws(KeyError) in
-                try Keyring(
-                    decoding: bytes, protection: protection, random: seams.random,
-                    clock: seams.clock)
-            })
-    }
-
-    private func protection(makingKeyFile: Bool) throws(StoreError) -> KeyringProtection {
-        switch unlock {
-        case .passphrase(let passphrase):
-            return .passphrase(SecretBytes(copying: Array(passphrase.utf8).span))
-        case .keyFile(let path):
-            if let path { return .keyFile(try externalKeyFile(path)) }
-            if makingKeyFile { try makeKeyFile() }
-            return .keyFile(try keyFile(StoreFormat.keyFile, on: seams.disk))
-        }
-    }
-
-    private func makeKeyFile() throws(StoreError) {
-        var key = seams.random.octets32()
-        defer {
-            var span = key.mutableSpan
-            wipe(&span)
-        }
-        try lower(
-            "writing \(StoreFormat.keyFile)",
-            disk: { () throws(DiskError) in
-                try seams.disk.replace(StoreFormat.keyFile, with: key.span)
-            })
-    }
-
-    private func externalKeyFile(_ path: String) throws(StoreError) -> SecretBytes {
-        var directory = DiskPath.parent(of: path)
-        if directory.isEmpty { directory = path.hasPrefix("/") ? "/" : "." }
-        let name = String(path.split(separator: "/").last ?? "")
-        let root = directory
-        let disk = try lower(
-            "reading the key file",
-            disk: { () throws(DiskError) -> LocalDisk in
-                try LocalDisk(root: root)
-            })
-        return try keyFile(name, on: disk)
-    }
-
-    private func keyFile(_ name: String, on disk: any Disk) throws(StoreError) -> SecretBytes {
-        do throws(DiskError) {
-            return try Self.readKeyFile(name, on: disk)
-        } catch {
-            switch error.code {
-            case .notFound:
-                throw StoreError(
-                    .keyUnavailable, "the key file is not there; a passphrase may open the store",
-                    cause: error)
-            case .permission: throw StoreError(.keyUnavailable, error.message, cause: error)
-            default: throw StoreError(error, while: "reading the key file")
-            }
-        }
-    }
-
-    private static func readKeyFile(
-        _ name: String, on disk: any Disk
-    ) throws(DiskError) -> SecretBytes {
-        let file = try disk.open(name, .read)
-        let permissions = try file.permissions()
-        file.close()
-        guard permissions & 0o077 == 0 else {
-            throw DiskError(.permission, "others can read the key file; set its mode to 0600")
-        }
-        var bytes = try disk.readAll(name, upTo: KeyringProtection.keyFileByteCount)
-        defer {
-            var span = bytes.mutableSpan
-            wipe(&span)
-        }
-        return SecretBytes(copying: bytes.span)
     }
 }
 
@@ -325,4 +245,6 @@ enum MetaKey {
     static let chunkCount = Array("chunkCount".utf8)
     static let scrubbedSegment = Array("scrubbedSegment".utf8)
     static let catalogueSequence = Array("catalogueSequence".utf8)
+    static let keyringRevision = Array("keyringRevision".utf8)
+    static let auditHead = Array("auditHead".utf8)
 }

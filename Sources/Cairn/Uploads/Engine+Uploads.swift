@@ -37,10 +37,10 @@ extension Engine {
         guard let claim = liveUploads.claim(id) else {
             throw StoreError(.uploadBusy, "a new upload session got a name that is in use")
         }
-        let chunker = Chunker(parameters: self.chunker, key: keys.domain.chunkerKey)
+        let chunker = Chunker(parameters: self.chunker, key: keys.domain.keys.chunkerKey)
         return UploadSession(
             claim, bucketID: bucket, keys: keys, engine: self,
-            stage: DigestStage(algorithm: algorithm, chunker: chunker, domain: keys.domain),
+            stage: DigestStage(algorithm: algorithm, chunker: chunker, domain: keys.domain.keys),
             builder: RecipeBuilder(), row: nil)
     }
 
@@ -70,6 +70,9 @@ extension Engine {
             throw StoreError(.uploadExpired, "the upload session expired unused")
         }
         let state = try await openState(of: row, id, bucket)
+        // The bucket may have moved to another domain since: the tree goes on where it began.
+        var keys = keys
+        keys.domain = try await self.keys.domain(state.domainSlot(in: keys), for: keys)
         guard state.builder.byteCount == state.blob.byteCount else {
             throw StoreError(.corrupted, "an upload's tree is not as long as its digest says")
         }
@@ -78,10 +81,11 @@ extension Engine {
             core: { () throws(CoreError) in
                 try Chunker(
                     restoring: state.chunker.span, parameters: self.chunker,
-                    key: keys.domain.chunkerKey)
+                    key: keys.domain.keys.chunkerKey)
             })
         let stage = DigestStage(
-            blob: state.blob, blob512: state.blob512, chunker: chunker, domain: keys.domain)
+            blob: state.blob, blob512: state.blob512, chunker: chunker,
+            domain: keys.domain.keys)
         let session = UploadSession(
             claim, bucketID: bucket, keys: keys, engine: self, stage: stage,
             builder: state.builder, row: row)

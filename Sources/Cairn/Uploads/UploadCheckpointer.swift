@@ -88,7 +88,8 @@ final class UploadCheckpointer: Sendable {
         _ position: UploadPipeline.Position, behind rest: [UInt8], _ context: inout WorkerContext
     ) throws(StoreError) -> UploadRow {
         let upload = UploadState(
-            stage: position.stage, tail: position.stage.tail + rest, builder: position.builder)
+            stage: position.stage, tail: position.stage.tail + rest, builder: position.builder,
+            domainSlot: keys.domain.slot)
         let name = Octets32(padding: id.octets)
         return UploadRow(
             checkpointID: UUIDText.random(from: engine.random), startedAt: startedAt,

@@ -6,6 +6,7 @@
 //   state (metadata record, data key, named by the session)  :=
 //     algorithm:u8 blob:prefixed blob512:prefixed chunker:prefixed tail:prefixed
 //     levelCount:u8 (entryCount:u32 (hash[32] storedByteCount:u32 byteCount:u64 id[32])*)*
+//     domainSlot:u32?                (absent: the first domain that the bucket had)
 
 internal import CairnCore
 
@@ -71,10 +72,17 @@ struct UploadState: Sendable {
     /// Received but not cut yet, behind everything in the tree.
     var tail: [UInt8]
     var builder: RecipeBuilder
+    private let ownDomainSlot: UInt32?
 
     var heldIDs: [ChunkID] { builder.forest.map(\.id) }
 
-    init(stage: DigestStage, tail: [UInt8], builder: RecipeBuilder) {
+    /// The key slot of the domain that the tree lies in.
+    func domainSlot(in keys: BucketKeys) -> UInt32 {
+        ownDomainSlot ?? keys.domains.first?.slot ?? keys.domain.slot
+    }
+
+    init(stage: DigestStage, tail: [UInt8], builder: RecipeBuilder, domainSlot: UInt32) {
+        ownDomainSlot = domainSlot
         algorithm = stage.algorithm
         blob = stage.blob
         blob512 = stage.blob512
@@ -100,6 +108,7 @@ struct UploadState: Sendable {
                 writer.append(item.id.octets)
             }
         }
+        if let ownDomainSlot { writer.append(ownDomainSlot) }
         return writer.bytes
     }
 
@@ -122,6 +131,7 @@ struct UploadState: Sendable {
             levels.append(try Self.readLevel(level, &reader))
         }
         builder = RecipeBuilder(levels: levels)
+        ownDomainSlot = reader.remainingByteCount > 0 ? try reader.readUInt32() : nil
         try reader.expectEnd()
     }
 

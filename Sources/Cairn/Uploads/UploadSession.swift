@@ -48,8 +48,7 @@ public final class UploadSession: Sendable {
         self.engine = engine
         checkpointer = UploadCheckpointer(id, bucketID, keys, engine, row: row)
         pipeline = UploadPipeline(
-            placer: ChunkPlacer(
-                engine: engine, domain: keys.domain, domainSlot: keys.domainSlot),
+            placer: ChunkPlacer(keys.domain, engine),
             stage: stage, tree: UploadTree(builder: builder), checkpointer: checkpointer)
         state = Mutex(
             State(
@@ -99,6 +98,7 @@ public final class UploadSession: Sendable {
     ///   `uploadOffsetMismatch` (a gap, or bytes that differ from those received; nothing was
     ///   appended: ask for the status),
     ///   `uploadBusy`, `uploadExpired`, `closed`,
+    ///   `keyDisabled`, `keyUnavailable` (nothing was appended: go on once the key is there),
     ///   `outOfSpace`, `io` (this handle is finished; resume the session from its last
     ///   checkpoint).
     @discardableResult
@@ -107,6 +107,8 @@ public final class UploadSession: Sendable {
     ) async throws(StoreError) -> UInt64 {
         try begin()
         defer { end() }
+        // Before anything is taken: the sender may send the same again once the key is enabled.
+        try await engine.keys.confirm(keys)
         do throws(StoreError) {
             var rest = bytes
             if let offset {
@@ -303,9 +305,9 @@ public final class UploadSession: Sendable {
         if range.lowerBound < cut {
             let forest = pipeline.forest.map(\.entry)
             // No lease: the session itself holds every root of the forest.
-            let reader = ChunkReader(engine: engine, domain: keys.domain)
+            let reader = ChunkReader(engine: engine, domain: keys.domain.keys)
             let inTree = range.clamped(to: 0..<cut)
-            for try await buffer in BlobBytes(.tree(forest, reader, nil), inTree, engine) {
+            for try await buffer in BlobBytes(.tree(forest, reader, nil), inTree, keys, engine) {
                 bytes.append(contentsOf: buffer)
             }
         }
@@ -319,6 +321,7 @@ public final class UploadSession: Sendable {
 
     // Nothing fills the window meanwhile: the session is busy with this call.
     private func makeCheckpoint() async throws(StoreError) {
+        try await engine.keys.confirm(keys)
         let window = state.withLock { $0.window }
         try await pipeline.checkpoint(behind: window.contents)
     }
@@ -328,6 +331,7 @@ public final class UploadSession: Sendable {
     private func prepare(
         expecting expected: Digest?, isPinned: Bool
     ) async throws(StoreError) -> PreparedBlob {
+        try await engine.keys.confirm(keys)
         try await pipeline.settle()
         let (window, received) = state.withLock { ($0.window, $0.receivedByteCount) }
         if received <= UInt64(Engine.smallBlobByteCountMax) {

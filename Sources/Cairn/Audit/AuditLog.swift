@@ -1,0 +1,241 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnSegments
+internal import Synchronization
+
+/// What is to be recorded; the log adds number and time.
+struct AuditEvent: Sendable {
+    var action: String
+    var key = ""
+    var context: [String: String] = [:]
+    var detail = ""
+    var outcome = AuditEvent.success
+
+    static let success = "ok"
+}
+
+/// An append-only log whose entries are chained by authentication codes.
+///
+/// Entries go to files of 8 MiB; of these the newest are kept. What is behind the last genuine
+/// entry of a file is never touched again, be it torn by a crash or changed by somebody: the log
+/// goes on in a new file. Blocking: for worker threads. Thread-safe.
+final class AuditLog: Sendable {
+    static let fileByteCount: UInt64 = 8 << 20
+
+    private struct State {
+        /// Nil before the first entry of this opening, and after a failure.
+        var file: (any DiskFile)?
+        var number: UInt32
+        var end: UInt64 = 0
+        var head: AuditHead
+        /// What the next entry is authenticated with.
+        var chain = Octets32()
+        /// Entries that could not be written since the last one that was.
+        var lostCount: UInt64 = 0
+        var isSynced = true
+    }
+
+    let format: AuditFormat
+    private let disk: any Disk
+    private let storeID: Octets16
+    private let clock: any StoreClock
+    private let byteCountMax: UInt64
+    private let state: Mutex<State>
+
+    /// Goes on with the log of a store, or begins one.
+    ///
+    /// - Parameters:
+    ///   - known: the last end of the log that the store has noted.
+    ///   - byteCountMax: older files are removed above that many bytes.
+    init(
+        _ disk: any Disk, format: AuditFormat, storeID: Octets16, clock: any StoreClock,
+        known: AuditHead, byteCountMax: UInt64
+    ) throws(StoreError) {
+        self.disk = disk
+        self.format = format
+        self.storeID = storeID
+        self.clock = clock
+        self.byteCountMax = byteCountMax
+        let numbers = try Self.numbers(disk)
+        var state = State(number: numbers.last ?? 0, head: known)
+        if let last = numbers.last {
+            let file = try AuditFile(disk, last, storeID, format)
+            // An older end than the one noted: what is missing will be found by a check.
+            if let file, file.head.sequence >= known.sequence { state.head = file.head }
+            if let file, file.isWhole, file.head == state.head {
+                (state.end, state.chain) = (file.byteCount, file.chain)
+                state.file = try lower(
+                    "opening the audit log",
+                    disk: { () throws(DiskError) in
+                        try disk.open(AuditFormat.path(last), .readWrite)
+                    })
+            }
+        }
+        self.state = Mutex(state)
+    }
+
+    /// Where the log ends, and whether it is durable up to there.
+    var head: AuditHead { state.withLock { $0.head } }
+
+    /// Adds an entry; durable on return if asked.
+    func append(_ event: AuditEvent, durably: Bool) throws(StoreError) {
+        try state.withLock { (state) throws(StoreError) in
+            do throws(DiskError) {
+                if state.lostCount > 0 {
+                    let lost = AuditEvent(
+                        action: "AuditEntriesLost", detail: String(state.lostCount))
+                    try write(lost, &state)
+                    state.lostCount = 0
+                }
+                try write(event, &state)
+                if durably { try sync(&state) }
+            } catch {
+                state.lostCount += 1
+                // What a failed write left is behind the last genuine entry.
+                state.file = nil
+                throw StoreError(error, while: "writing the audit log")
+            }
+        }
+    }
+
+    /// Makes all entries durable.
+    ///
+    /// - Returns: where the log ends.
+    @discardableResult
+    func sync() throws(StoreError) -> AuditHead {
+        try state.withLock { (state) throws(StoreError) in
+            do throws(DiskError) { try sync(&state) } catch {
+                state.file = nil
+                throw StoreError(error, while: "writing the audit log")
+            }
+            return state.head
+        }
+    }
+
+    // MARK: - Reading
+
+    static func numbers(_ disk: any Disk) throws(StoreError) -> [UInt32] {
+        try lower(
+            "listing the audit log",
+            disk: { () throws(DiskError) -> [UInt32] in
+                guard try disk.exists(StoreFormat.audit) else { return [] }
+                return try disk.list(StoreFormat.audit).compactMap(AuditFormat.number).sorted()
+            })
+    }
+
+    /// The numbers of the files, in ascending order.
+    func numbers() throws(StoreError) -> [UInt32] { try Self.numbers(disk) }
+
+    /// Reads a file; nil when its header is not genuine.
+    func file(
+        _ number: UInt32, _ body: (AuditEntry, Octets32) throws(StoreError) -> Void
+    ) throws(StoreError) -> AuditFile? {
+        try AuditFile(disk, number, storeID, format, body)
+    }
+
+    /// The header of a file; nil when it is not genuine.
+    func header(_ number: UInt32) throws(StoreError) -> AuditFormat.Header? {
+        let bytes = try lower(
+            "reading the audit log",
+            disk: { () throws(DiskError) -> [UInt8] in
+                let file = try disk.open(AuditFormat.path(number), .read)
+                defer { file.close() }
+                var bytes = [UInt8](repeating: 0, count: AuditFormat.headerByteCount)
+                var span = bytes.mutableSpan
+                _ = try file.read(into: &span, at: 0)
+                return bytes
+            })
+        return try? format.decodeHeader(bytes.span, number, storeID).header
+    }
+
+    // MARK: -
+
+    private func write(_ event: AuditEvent, _ state: inout State) throws(DiskError) {
+        if state.file == nil || state.end >= Self.fileByteCount { try begin(&state) }
+        let entry = AuditEntry(
+            action: event.action, key: event.key, context: event.context, detail: event.detail,
+            outcome: event.outcome, sequence: state.head.sequence + 1, time: clock.now())
+        let (bytes, code) = format.encode(entry, after: state.chain)
+        try state.file?.write(bytes.span, at: state.end)
+        state.end += UInt64(bytes.count)
+        (state.head, state.chain) = (AuditHead(sequence: entry.sequence, code: code), code)
+        state.isSynced = false
+    }
+
+    private func sync(_ state: inout State) throws(DiskError) {
+        guard !state.isSynced else { return }
+        try state.file?.sync()
+        state.isSynced = true
+    }
+
+    private func begin(_ state: inout State) throws(DiskError) {
+        if state.file != nil { try sync(&state) }
+        if try !disk.exists(StoreFormat.audit) {
+            try disk.createDirectory(StoreFormat.audit)
+            try disk.syncDirectory("")
+        }
+        state.number += 1
+        let (bytes, code) = format.encode(
+            AuditFormat.Header(
+                number: state.number, storeID: storeID, firstSequence: state.head.sequence + 1,
+                createdAt: clock.now(), previousCode: state.head.code))
+        // Made elsewhere and renamed: a file that has the name has a whole header.
+        try disk.replace(AuditFormat.path(state.number), with: bytes.span)
+        state.file = try disk.open(AuditFormat.path(state.number), .readWrite)
+        (state.end, state.chain) = (UInt64(bytes.count), code)
+        try removeOldFiles(before: state.number)
+    }
+
+    private func removeOldFiles(before current: UInt32) throws(DiskError) {
+        let numbers = try disk.list(StoreFormat.audit).compactMap(AuditFormat.number).sorted()
+        let keptCount = Int(max(byteCountMax / Self.fileByteCount, 2))
+        for number in numbers.dropLast(keptCount) where number != current {
+            try disk.remove(AuditFormat.path(number))
+        }
+    }
+}
+
+/// One file of an audit log, as far as it is genuine.
+struct AuditFile {
+    let header: AuditFormat.Header
+    /// Where the genuine entries end.
+    private(set) var head: AuditHead
+    private(set) var chain: Octets32
+    private(set) var entryCount: UInt64 = 0
+    /// The bytes up to there.
+    private(set) var byteCount = UInt64(AuditFormat.headerByteCount)
+    /// Whether nothing follows.
+    let isWhole: Bool
+
+    /// Reads a file of at most 8 MiB and one entry; nil when its header is not genuine.
+    init?(
+        _ disk: any Disk, _ number: UInt32, _ storeID: Octets16, _ format: AuditFormat,
+        _ body: (AuditEntry, Octets32) throws(StoreError) -> Void = { (_, _) throws(StoreError) in }
+    ) throws(StoreError) {
+        let limit = Int(AuditLog.fileByteCount) + AuditFormat.bodyByteCountMax + 1024
+        let bytes = try lower(
+            "reading the audit log",
+            disk: { () throws(DiskError) in
+                try disk.readAll(AuditFormat.path(number), upTo: limit)
+            })
+        guard bytes.count >= AuditFormat.headerByteCount,
+            let (header, code) = try? format.decodeHeader(
+                bytes.span.extracting(first: AuditFormat.headerByteCount), number, storeID)
+        else { return nil }
+        self.header = header
+        head = AuditHead(
+            sequence: header.firstSequence &- 1, code: header.previousCode)
+        chain = code
+        var offset = AuditFormat.headerByteCount
+        while let next = format.decodeEntry(
+            bytes.span.extracting(offset...), head.sequence &+ 1, after: chain)
+        {
+            try body(next.entry, next.code)
+            head = AuditHead(sequence: next.entry.sequence, code: next.code)
+            (chain, offset, entryCount) = (next.code, offset + next.byteCount, entryCount + 1)
+        }
+        byteCount = UInt64(offset)
+        isWhole = offset == bytes.count
+    }
+}

@@ -1,0 +1,111 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnKeys
+internal import Synchronization
+
+/// Takes what is to be recorded, also before the log can be opened: its key is itself wrapped.
+final class AuditRecorder: Sendable {
+    private enum State {
+        case waiting([AuditEvent])
+        case open(AuditLog)
+    }
+
+    /// Opening a store uses one key, creating one makes two.
+    private static let waitingCountMax = 16
+
+    private let pool: WorkerPool
+    private let state = Mutex(State.waiting([]))
+
+    init(pool: WorkerPool) { self.pool = pool }
+
+    /// The log, once it is open.
+    var log: AuditLog? {
+        state.withLock { state in
+            if case .open(let log) = state { log } else { nil }
+        }
+    }
+
+    /// Writes what has waited, and everything from now on. Blocking.
+    func open(_ log: AuditLog) throws(StoreError) {
+        let waiting = state.withLock { state -> [AuditEvent] in
+            defer { state = .open(log) }
+            if case .waiting(let events) = state { return events }
+            return []
+        }
+        for event in waiting { try? log.append(event, durably: false) }
+    }
+
+    /// Records the use of a key.
+    ///
+    /// A full disk must not make stored blobs unreadable: that an entry could not be written is
+    /// itself recorded, as soon as there is room.
+    func record(_ event: AuditEvent) async {
+        let log = state.withLock { state -> AuditLog? in
+            switch state {
+            case .open(let log): return log
+            case .waiting(let events):
+                if events.count < Self.waitingCountMax { state = .waiting(events + [event]) }
+                return nil
+            }
+        }
+        guard let log else { return }
+        await pool.run { _ in try? log.append(event, durably: false) }
+    }
+}
+
+/// A key provider each of whose uses is recorded.
+struct AuditedProvider: KeyProvider {
+    let base: any KeyProvider
+    let recorder: AuditRecorder
+
+    func describeKey(_ key: KeyReference) async throws(KeyError) -> KeyDescription {
+        // Uses no key material, as with AWS KMS's `GetKeyLastUsage`.
+        try await base.describeKey(key)
+    }
+
+    func generateDataKey(
+        under key: KeyReference, context: EncryptionContext
+    ) async throws(KeyError) -> DataKey {
+        try await recording("GenerateDataKey", key.text, context) { () throws(KeyError) in
+            try await base.generateDataKey(under: key, context: context)
+        }
+    }
+
+    func decrypt(
+        _ wrapped: [UInt8], context: EncryptionContext
+    ) async throws(KeyError) -> SecretBytes {
+        try await recording(
+            "Decrypt", Keyring.keyID(of: wrapped)?.text ?? "", context
+        ) { () throws(KeyError) in
+            try await base.decrypt(wrapped, context: context)
+        }
+    }
+
+    func reEncrypt(
+        _ wrapped: [UInt8], context: EncryptionContext,
+        to key: KeyReference, newContext: EncryptionContext
+    ) async throws(KeyError) -> [UInt8] {
+        try await recording("ReEncrypt", key.text, newContext) { () throws(KeyError) in
+            try await base.reEncrypt(wrapped, context: context, to: key, newContext: newContext)
+        }
+    }
+
+    private func recording<R>(
+        _ action: String, _ key: String, _ context: EncryptionContext,
+        _ body: () async throws(KeyError) -> R
+    ) async throws(KeyError) -> R {
+        var event = AuditEvent(
+            action: action, key: key,
+            context: Dictionary(uniqueKeysWithValues: context.pairs.map { ($0.key, $0.value) }))
+        do throws(KeyError) {
+            let result = try await body()
+            await recorder.record(event)
+            return result
+        } catch {
+            event.outcome = error.code.description
+            await recorder.record(event)
+            throw error
+        }
+    }
+}

@@ -1,0 +1,143 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+
+// The audit log.
+extension Store {
+    /// Lists entries of the audit log, the oldest first.
+    ///
+    /// - Parameters:
+    ///   - after: the number of the last entry already seen; 0 starts at the beginning.
+    ///   - limit: 1 to 1000 entries. Fewer answers mean the end.
+    /// - Throws: ``StoreError`` with code `invalidArgument` (the limit), `io`, `closed`.
+    public func auditEntries(
+        after: UInt64 = 0, limit: Int = 1000
+    ) async throws(StoreError) -> [AuditEntry] {
+        try Bucket.checkPage(limit)
+        return try await engine.withAuditLog { (log) throws(StoreError) in
+            var entries: [AuditEntry] = []
+            for number in try log.files(holdingEntriesAfter: after) {
+                _ = try log.file(number) { (entry, _) throws(StoreError) in
+                    guard entry.sequence > after, entries.count < limit else { return }
+                    entries.append(entry)
+                }
+                guard entries.count < limit else { break }
+            }
+            return entries
+        }
+    }
+
+    /// Checks the audit log: that each entry is genuine and none is missing.
+    ///
+    /// The log tells by itself when an entry was changed, removed or put in. That its end was cut
+    /// off shows against the end that the store notes with each administrative act and when it
+    /// closes, and against one that was noted elsewhere.
+    ///
+    /// - Parameter head: an end of the log that was noted before, which must be in it still.
+    /// - Throws: ``StoreError`` with code `io`, `closed`.
+    public func verifyAudit(
+        containing head: AuditHead? = nil
+    ) async throws(StoreError) -> AuditReport {
+        let known = try await engine.read("reading the end of the audit log") {
+            (index) throws(IndexError) in
+            try index.get(Tables.meta, MetaKey.auditHead)
+        }
+        let noted = [AuditHead(row: known ?? []), head].compactMap { $0 }
+        return try await engine.withAuditLog { (log) throws(StoreError) in
+            try log.check(containing: noted.filter { $0.sequence > 0 })
+        }
+    }
+}
+
+extension Engine {
+    func withAuditLog<R: Sendable>(
+        _ body: @escaping @Sendable (AuditLog) throws(StoreError) -> R
+    ) async throws(StoreError) -> R {
+        try checkOpen()
+        guard let log = audit.log else {
+            throw StoreError(.closed, "the audit log is not open")
+        }
+        return try await pool.run { (_) throws(StoreError) in try body(log) }
+    }
+
+    /// Records an administrative act. Durable on return, before the act takes effect.
+    func recordAct(_ event: AuditEvent) async throws(StoreError) {
+        try await withAuditLog { (log) throws(StoreError) in
+            try log.append(event, durably: true)
+        }
+    }
+
+    /// Notes where the log ends, so that it shows when that is cut off. Durable on return.
+    func noteAuditHead() async throws(StoreError) {
+        let head = try await withAuditLog { (log) throws(StoreError) in try log.sync() }
+        try await transact { (transaction) throws(StoreError) in
+            try transaction.put(Tables.meta, MetaKey.auditHead, head.row)
+        }
+    }
+}
+
+extension AuditHead {
+    var row: [UInt8] {
+        var writer = ByteWriter(capacity: 40)
+        writer.append(sequence)
+        writer.append(code)
+        return writer.bytes
+    }
+
+    init?(row bytes: [UInt8]) {
+        guard bytes.count == 40 else { return nil }
+        self.init(
+            sequence: bytes.span.littleEndian(UInt64.self, at: 0),
+            code: Octets32(bytes.span.extracting(8..<40)))
+    }
+}
+
+extension AuditLog {
+    fileprivate func files(
+        holdingEntriesAfter sequence: UInt64
+    ) throws(StoreError) -> ArraySlice<UInt32> {
+        let numbers = try numbers()
+        // Whole files before the wanted entry need not be read.
+        var first = numbers.count - 1
+        while first > 0, try headerSequence(numbers[first]) > sequence + 1 { first -= 1 }
+        return numbers[max(first, 0)...]
+    }
+
+    private func headerSequence(_ number: UInt32) throws(StoreError) -> UInt64 {
+        try header(number)?.firstSequence ?? UInt64.max
+    }
+
+    fileprivate func check(containing noted: [AuditHead]) throws(StoreError) -> AuditReport {
+        var report = AuditReport()
+        var missing = noted
+        var previous: AuditFile?
+        for number in try numbers() {
+            let file = try file(number) { (entry, code) throws(StoreError) in
+                missing.removeAll { $0.sequence == entry.sequence && $0.code == code }
+            }
+            guard let file else {
+                report.add("the header of \(AuditFormat.path(number)) is not genuine")
+                continue
+            }
+            if let previous {
+                if previous.head.sequence != file.header.firstSequence - 1
+                    || previous.head.code != file.header.previousCode
+                {
+                    report.add(
+                        "entries \(previous.head.sequence + 1) to "
+                            + "\(file.header.firstSequence - 1) are missing or changed")
+                }
+            } else {
+                report.firstSequence = file.header.firstSequence
+            }
+            report.entryCount += file.entryCount
+            report.head = file.head
+            previous = file
+        }
+        for head in missing where head.sequence >= report.firstSequence {
+            report.add("entry \(head.sequence), noted before, is missing or changed")
+        }
+        return report
+    }
+}
