@@ -68,6 +68,14 @@ public protocol Index: IndexReader, Sendable {
     /// Bytes on disk, about.
     func approximateByteCount() throws(IndexError) -> UInt64
 
+    /// Removes from files and logs what deleted and replaced rows have left there, in the rows
+    /// whose keys begin with these prefixes. Durable on return.
+    ///
+    /// For secrets that must not outlive their row. Costs a flush and the rewriting of the files
+    /// that hold such rows. What an open snapshot or transaction sees stays until it is gone, and
+    /// copies made by ``checkpoint(to:)`` are others' business.
+    func purge(_ prefixes: [IndexPrefix]) throws(IndexError)
+
     /// Writes a consistent, durable copy of the index that can be opened on its own.
     ///
     /// - Parameter path: where no file exists yet, on the same file system.
@@ -75,6 +83,20 @@ public protocol Index: IndexReader, Sendable {
 
     /// Figures for operators.
     func statistics() throws(IndexError) -> IndexStatistics
+}
+
+/// The rows of a table whose keys begin alike.
+public struct IndexPrefix: Hashable, Sendable {
+    /// The table.
+    public var table: IndexTable
+    /// What the keys begin with; empty means all rows.
+    public var bytes: [UInt8]
+
+    /// Names the rows.
+    public init(_ table: IndexTable, _ bytes: [UInt8]) {
+        self.table = table
+        self.bytes = bytes
+    }
 }
 
 /// A consistent view of all tables as of one moment.

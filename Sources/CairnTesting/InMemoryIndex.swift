@@ -174,6 +174,9 @@ public final class InMemoryIndex: Index {
 
     // MARK: - Maintenance
 
+    /// Does what a sync does: deleted rows leave nothing.
+    public func purge(_ prefixes: [IndexPrefix]) throws(IndexError) { try sync() }
+
     /// Bytes of all keys and values.
     public func approximateByteCount() throws(IndexError) -> UInt64 {
         try statistics().byteCount

@@ -110,6 +110,8 @@ import Testing
         let simulated = SimulatedStore()
         var store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("one")
+        // Its first use is recorded: the next write is the catalogue's.
+        _ = try await bucket.keys()
         simulated.disk.fail(
             .write, at: simulated.disk.count(of: .write) + 1, count: 1, .error(.outOfSpace))
         try await Self.work(in: bucket, seed: 1)

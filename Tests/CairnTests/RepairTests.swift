@@ -251,6 +251,8 @@ import Testing
         let simulated = SimulatedStore()
         let store = try await simulated.open()
         let bucket = try await store.defaultAccount.createBucket("one")
+        // Its first use is recorded: the next write is the catalogue's.
+        _ = try await bucket.keys()
         // From here on the catalogue is incomplete, and goes on all the same after a restart.
         simulated.disk.fail(
             .write, at: simulated.disk.count(of: .write) + 1, count: 1, .error(.outOfSpace))

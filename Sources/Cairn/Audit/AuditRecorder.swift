@@ -72,6 +72,24 @@ struct AuditedProvider: KeyProvider {
         }
     }
 
+    func generateDataKeyWithoutPlaintext(
+        under key: KeyReference, context: EncryptionContext
+    ) async throws(KeyError) -> [UInt8] {
+        try await recording(
+            "GenerateDataKeyWithoutPlaintext", key.text, context
+        ) { () throws(KeyError) in
+            try await base.generateDataKeyWithoutPlaintext(under: key, context: context)
+        }
+    }
+
+    func encrypt(
+        _ plaintext: SecretBytes, under key: KeyReference, context: EncryptionContext
+    ) async throws(KeyError) -> [UInt8] {
+        try await recording("Encrypt", key.text, context) { () throws(KeyError) in
+            try await base.encrypt(plaintext, under: key, context: context)
+        }
+    }
+
     func decrypt(
         _ wrapped: [UInt8], context: EncryptionContext
     ) async throws(KeyError) -> SecretBytes {
@@ -89,6 +107,12 @@ struct AuditedProvider: KeyProvider {
         try await recording("ReEncrypt", key.text, newContext) { () throws(KeyError) in
             try await base.reEncrypt(wrapped, context: context, to: key, newContext: newContext)
         }
+    }
+
+    func isCurrent(
+        _ wrapped: [UInt8], under key: KeyReference
+    ) async throws(KeyError) -> Bool {
+        try await base.isCurrent(wrapped, under: key)
     }
 
     private func recording<R>(

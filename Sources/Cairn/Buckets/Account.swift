@@ -134,24 +134,8 @@ public final class Account: Sendable {
         _ name: String, contents: BucketContents = .mustBeEmpty
     ) async throws(StoreError) {
         let bucket = try await bucket(name)
-        let id = bucket.bucketID
-        let nameKey = RowKey.bucketName(row.id, name)
-        let ownSlots = bucket.row.ownSlots
-        let slots = try await engine.transact { (transaction) throws(StoreError) in
-            guard try transaction.get(Tables.bucketNames, nameKey) == id.octets.bytes,
-                let bucketRow = try transaction.get(Tables.buckets, id.octets.bytes)
-            else {
-                throw StoreError(.bucketUnknown, "the account has no bucket of this name")
-            }
-            if contents == .mustBeEmpty { try transaction.checkEmpty(id) }
-            try transaction.delete(Tables.bucketNames, nameKey)
-            try transaction.delete(Tables.buckets, id.octets.bytes)
-            try transaction.put(Tables.deletedBuckets, id.octets.bytes, bucketRow)
-            // Nobody can open what is left from here on, whenever it is freed.
-            for slot in ownSlots { try transaction.delete(Tables.keys, RowKey.keySlot(slot)) }
-            return ownSlots
-        }
-        engine.keys.forget(slots)
+        try await engine.recordAct(bucket.act("DeleteBucket"))
+        try await bucket.remove(contents)
     }
 
     // MARK: -

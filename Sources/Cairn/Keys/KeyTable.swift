@@ -172,7 +172,8 @@ final class KeyTable: Sendable {
     ///
     /// - Parameter customerKey: wraps the new key; nil is the store's default key.
     func generate(
-        _ kind: KeyRow.Kind, owner: Octets16, generation: UInt32 = 1, under customerKey: KeyID? = nil
+        _ kind: KeyRow.Kind, owner: Octets16, generation: UInt32 = 1,
+        under customerKey: KeyID? = nil
     ) async throws(StoreError) -> KeyRow {
         do throws(KeyError) {
             let context = try context(kind, owner: owner, generation: generation)
@@ -200,6 +201,15 @@ final class KeyTable: Sendable {
             throw StoreError(error, while: "wrapping a data key anew")
         }
         return result
+    }
+
+    /// Whether a key is wrapped with the newest material of its customer key.
+    func isCurrent(_ row: KeyRow, under customerKey: KeyID?) async throws(StoreError) -> Bool {
+        do throws(KeyError) {
+            return try await provider.isCurrent(row.wrapped, under: Self.reference(customerKey))
+        } catch {
+            throw StoreError(error, while: "looking at a wrapped key")
+        }
     }
 
     /// Opens a key from its row alone.

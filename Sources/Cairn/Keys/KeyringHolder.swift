@@ -58,6 +58,18 @@ extension KeyringHolder: KeyProvider {
         try await current.generateDataKey(under: key, context: context)
     }
 
+    func generateDataKeyWithoutPlaintext(
+        under key: KeyReference, context: EncryptionContext
+    ) async throws(KeyError) -> [UInt8] {
+        try await current.generateDataKeyWithoutPlaintext(under: key, context: context)
+    }
+
+    func encrypt(
+        _ plaintext: SecretBytes, under key: KeyReference, context: EncryptionContext
+    ) async throws(KeyError) -> [UInt8] {
+        try await current.encrypt(plaintext, under: key, context: context)
+    }
+
     func decrypt(
         _ wrapped: [UInt8], context: EncryptionContext
     ) async throws(KeyError) -> SecretBytes {
@@ -70,5 +82,11 @@ extension KeyringHolder: KeyProvider {
     ) async throws(KeyError) -> [UInt8] {
         try await current.reEncrypt(
             wrapped, context: context, to: key, newContext: newContext)
+    }
+
+    func isCurrent(
+        _ wrapped: [UInt8], under key: KeyReference
+    ) async throws(KeyError) -> Bool {
+        try await current.isCurrent(wrapped, under: key)
     }
 }

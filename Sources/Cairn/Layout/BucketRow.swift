@@ -47,15 +47,11 @@ struct BucketRow: Sendable {
     var formerDomains: [DomainReference] = []
 
     /// The slots of all keys that belong to the bucket alone.
-    var ownSlots: [UInt32] {
-        let domainSlots = deduplication == .bucket ? [domain.slot] : []
+    func ownSlots(_ id: BucketID) -> [UInt32] {
+        let domainSlots = ([domain] + formerDomains).compactMap { domain in
+            domain.id == id.octets ? domain.slot : domain.copySlot
+        }
         return formerKeySlots + [dataKeySlot, indexKeySlot] + domainSlots
-            + formerDomains.compactMap(\.copySlot)
-    }
-
-    /// The domain of a blob of the bucket.
-    func domain(slot: UInt32) -> DomainReference? {
-        slot == domain.slot ? domain : formerDomains.last { $0.slot == slot }
     }
 
     // The short form says everything of a bucket that nobody configured.

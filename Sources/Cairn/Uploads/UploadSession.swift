@@ -107,9 +107,9 @@ public final class UploadSession: Sendable {
     ) async throws(StoreError) -> UInt64 {
         try begin()
         defer { end() }
-        // Before anything is taken: the sender may send the same again once the key is enabled.
-        try await engine.keys.confirm(keys)
         do throws(StoreError) {
+            // Before anything is taken: the sender goes on from there once the key is enabled.
+            try await engine.keys.confirm(keys)
             var rest = bytes
             if let offset {
                 let known = try await checkOverlap(bytes, at: offset)
@@ -245,9 +245,9 @@ public final class UploadSession: Sendable {
     private func end() { state.withLock { $0.isBusy = false } }
 
     // After a failure of the pipeline the handle is finished, and the session can be resumed from
-    // its last checkpoint.
+    // its last checkpoint. Nothing is left to go on with in a bucket that was deleted.
     private func finishIfFailed(_ error: StoreError) async -> StoreError {
-        if pipeline.hasFailed { await finish() }
+        if pipeline.hasFailed || error.code == .bucketUnknown { await finish() }
         return error
     }
 

@@ -188,6 +188,35 @@ internal import CRocksDB
         }
     }
 
+    /// Rewrites the files that hold rows of a range, down to the last level.
+    func purge(_ table: Int, _ prefix: [UInt8]) {
+        let options = unsafe rocksdb_compactoptions_create()
+        defer { unsafe rocksdb_compactoptions_destroy(options) }
+        // 2 is `BottommostLevelCompaction::kForce` (`rocksdb/options.h`): a file that is there
+        // already is written anew as well, for it may hold what newer ones have replaced.
+        unsafe rocksdb_compactoptions_set_bottommost_level_compaction(options, 2)
+        unsafe rocksdb_compactoptions_set_exclusive_manual_compaction(options, 0)
+        let end = firstKey(behindPrefix: prefix)
+        unsafe prefix.withChars { start, count in
+            unsafe (end ?? []).withChars { limit, limitCount in
+                unsafe rocksdb_compact_range_cf_opt(
+                    database, handle(table), options, count == 0 ? nil : start, count,
+                    end == nil ? nil : limit, limitCount)
+            }
+        }
+    }
+
+    /// Removes files that nothing needs, which RocksDB else does when it has time.
+    func removeObsoleteFiles() throws(IndexError) {
+        var message: RocksDBMessage?
+        unsafe rocksdb_disable_file_deletions(database, &message)
+        try unsafe check(message, "remove files of the index at \(path)")
+        // Allowing deletions again looks for all files there are, and removes them before it
+        // returns.
+        unsafe rocksdb_enable_file_deletions(database, 0, &message)
+        try unsafe check(message, "remove files of the index at \(path)")
+    }
+
     /// Writes a copy that can be opened on its own.
     func checkpoint(to target: String) throws(IndexError) {
         var message: RocksDBMessage?

@@ -163,6 +163,16 @@ final class RocksDBEngine: @unchecked Sendable {
         }
     }
 
+    func purge(_ ranges: [(table: Int, prefix: [UInt8])]) throws(IndexError) {
+        try withDatabase { database throws(IndexError) in
+            // Into files, whose log goes. From there on commits may go on: nobody writes rows that
+            // are deleted for good, so RocksDB finds nothing to flush in these ranges.
+            try flush(database, wait: true)
+            for range in ranges { database.purge(range.table, range.prefix) }
+            try database.removeObsoleteFiles()
+        }
+    }
+
     func statistics() throws(IndexError) -> IndexStatistics {
         try withDatabase { database throws(IndexError) in
             var statistics = IndexStatistics()

@@ -126,6 +126,15 @@ public final class RocksDBIndex: Index {
     /// Takes as long as reading and writing the whole index; others go on meanwhile.
     public func compact() throws(IndexError) { try engine.compact() }
 
+    /// Removes what deleted and replaced rows have left.
+    ///
+    /// See ``Index``.
+    public func purge(_ prefixes: [IndexPrefix]) throws(IndexError) {
+        var ranges: [(table: Int, prefix: [UInt8])] = []
+        for prefix in prefixes { ranges.append((try number(of: prefix.table), prefix.bytes)) }
+        try engine.purge(ranges)
+    }
+
     // MARK: - For snapshots and transactions
 
     /// The number under which the engine knows a table.
