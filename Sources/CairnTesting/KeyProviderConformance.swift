@@ -42,6 +42,12 @@ public enum KeyProviderConformance: String, CaseIterable, Sendable {
     case refusesUnknownKeys
     /// Data keys are 32 fresh bytes, and their wrapped form shows nothing of them.
     case generatesFreshDataKeys
+    /// A data key that nobody has seen is as fresh as any other, and opens to 32 bytes.
+    case generatesDataKeysUnseen
+    /// Bytes of the caller's come back as they were, and their ciphertexts show nothing of them.
+    case encryptsWhatItIsGiven
+    /// Nothing, and more than 4096 bytes, give `invalidArgument`.
+    case refusesPlaintextsOfWrongLength
     /// A ciphertext gives back its plaintext, as often as asked, also without any context.
     case unwrapsWhatItWrapped
     /// Any other context, however close, gives `integrity`.
@@ -54,6 +60,8 @@ public enum KeyProviderConformance: String, CaseIterable, Sendable {
     case reEncryptsUnderAnotherContextAndKey
     /// Ciphertexts from before a rotation still open after it.
     case unwrapsOlderMaterialAfterRotation
+    /// No ciphertext of another key or of older material is called current.
+    case tellsCurrentCiphertexts
     /// A disabled key serves nothing but its description, and everything once enabled again.
     case refusesDisabledKeys
     /// Calls from many tasks at once do not disturb each other.
@@ -78,12 +86,16 @@ public enum KeyProviderConformance: String, CaseIterable, Sendable {
         case .describesKeysByEveryName: try await checkDescriptions(subject)
         case .refusesUnknownKeys: try await checkUnknownKeys(subject)
         case .generatesFreshDataKeys: try await checkDataKeys(subject)
+        case .generatesDataKeysUnseen: try await checkUnseenDataKeys(subject)
+        case .encryptsWhatItIsGiven: try await checkEncryption(subject)
+        case .refusesPlaintextsOfWrongLength: try await checkPlaintextLengths(subject)
         case .unwrapsWhatItWrapped: try await checkUnwrapping(subject)
         case .bindsCiphertextsToTheirContext: try await checkContexts(subject)
         case .refusesDamagedCiphertexts: try await checkDamage(subject)
         case .refusesCiphertextsOfWrongLength: try await checkLengths(subject)
         case .reEncryptsUnderAnotherContextAndKey: try await checkReEncryption(subject)
         case .unwrapsOlderMaterialAfterRotation: try await checkRotation(subject)
+        case .tellsCurrentCiphertexts: try await checkCurrency(subject)
         case .refusesDisabledKeys: try await checkDisabling(subject)
         case .servesConcurrentCalls: try await checkConcurrency(subject)
         }
@@ -94,6 +106,14 @@ public enum KeyProviderConformance: String, CaseIterable, Sendable {
 
 extension KeyProviderConformance {
     private static let pairs = ["store": "5a", "bucket": "Caf\u{e9}", "purpose": ""]
+
+    /// Bytes for `encrypt`, no longer run of which is all alike.
+    private static func secret(_ byteCount: Int) -> SecretBytes {
+        SecretBytes(byteCount: byteCount) { out in
+            // Any scattering will do; the rest of the product is dropped on purpose.
+            for index in out.indices { out[index] = UInt8(truncatingIfNeeded: index * 167 >> 3) }
+        }
+    }
 
     private func checkDescriptions(_ subject: any KeyProviderUnderTest) async throws {
         let provider = try await subject.provider
@@ -122,9 +142,22 @@ extension KeyProviderConformance {
         try await expect([.keyNotFound], "a data key under \(unknown)") { () throws(KeyError) in
             _ = try await provider.generateDataKey(under: unknown, context: context)
         }
+        try await expect([.keyNotFound], "a key unseen under \(unknown)") { () throws(KeyError) in
+            _ = try await provider.generateDataKeyWithoutPlaintext(
+                under: unknown, context: context)
+        }
+        try await expect([.keyNotFound], "encrypting under \(unknown)") { () throws(KeyError) in
+            _ = try await provider.encrypt(Self.secret(32), under: unknown, context: context)
+        }
         try await expect([.keyNotFound], "re-encrypting to \(unknown)") { () throws(KeyError) in
             _ = try await provider.reEncrypt(
                 wrapped, context: context, to: unknown, newContext: context)
+        }
+        // A provider that cannot tell does not look for the key either.
+        do {
+            let isCurrent = try await provider.isCurrent(wrapped, under: unknown)
+            try expect(!isCurrent, "nothing is current under \(unknown)")
+        } catch let error as KeyError where error.code == .keyNotFound {
         }
     }
 
@@ -149,6 +182,59 @@ extension KeyProviderConformance {
         }
     }
 
+    private func checkUnseenDataKeys(_ subject: any KeyProviderUnderTest) async throws {
+        let provider = try await subject.provider
+        let context = try EncryptionContext(Self.pairs)
+        var seen: Set<[UInt8]> = []
+        for _ in 0..<16 {
+            let wrapped = try await provider.generateDataKeyWithoutPlaintext(
+                under: subject.key, context: context)
+            try expect(
+                (1...DataKey.wrappedByteCountMax).contains(wrapped.count),
+                "a wrapped key has at most \(DataKey.wrappedByteCountMax) bytes")
+            let plaintext = try await provider.decrypt(wrapped, context: context).copy
+            try expect(plaintext.count == DataKey.byteCount, "a data key has 32 bytes")
+            try expect(
+                !wrapped.containsRun(of: plaintext, byteCount: 8),
+                "a wrapped key shows nothing of the key")
+            try expect(seen.insert(plaintext).inserted, "no two data keys are equal")
+            try expect(seen.insert(wrapped).inserted, "no two ciphertexts are equal")
+        }
+    }
+
+    private func checkEncryption(_ subject: any KeyProviderUnderTest) async throws {
+        let provider = try await subject.provider
+        let context = try EncryptionContext(Self.pairs)
+        for count in [1, 31, 32, 33, 1000, DataKey.plaintextByteCountMax] {
+            let secret = Self.secret(count)
+            var seen: Set<[UInt8]> = []
+            for _ in 0..<4 {
+                let wrapped = try await provider.encrypt(
+                    secret, under: subject.key, context: context)
+                try expect(
+                    wrapped.count <= DataKey.wrappedByteCountMax,
+                    "a ciphertext has at most \(DataKey.wrappedByteCountMax) bytes")
+                try expect(
+                    !wrapped.containsRun(of: secret.copy, byteCount: 8),
+                    "a ciphertext shows nothing of its plaintext")
+                try expect(seen.insert(wrapped).inserted, "no two ciphertexts are equal")
+                let plaintext = try await provider.decrypt(wrapped, context: context)
+                try expect(plaintext.copy == secret.copy, "\(count) bytes come back unchanged")
+            }
+        }
+    }
+
+    private func checkPlaintextLengths(_ subject: any KeyProviderUnderTest) async throws {
+        let provider = try await subject.provider
+        let context = try EncryptionContext(Self.pairs)
+        for count in [0, DataKey.plaintextByteCountMax + 1, 1 << 20] {
+            try await expect([.invalidArgument], "\(count) bytes") { () throws(KeyError) in
+                _ = try await provider.encrypt(
+                    Self.secret(count), under: subject.key, context: context)
+            }
+        }
+    }
+
     private func checkUnwrapping(_ subject: any KeyProviderUnderTest) async throws {
         let provider = try await subject.provider
         for context in try [EncryptionContext(Self.pairs), EncryptionContext()] {
@@ -166,8 +252,12 @@ extension KeyProviderConformance {
     private func checkContexts(_ subject: any KeyProviderUnderTest) async throws {
         let provider = try await subject.provider
         let context = try EncryptionContext(Self.pairs)
-        let wrapped = try await provider.generateDataKey(under: subject.key, context: context)
-            .wrapped
+        let ciphertexts = [
+            try await provider.generateDataKey(under: subject.key, context: context).wrapped,
+            try await provider.generateDataKeyWithoutPlaintext(
+                under: subject.key, context: context),
+            try await provider.encrypt(Self.secret(32), under: subject.key, context: context),
+        ]
         let others: [[String: String]] = [
             [:],
             Self.pairs.filter { $0.key != "purpose" },
@@ -179,12 +269,16 @@ extension KeyProviderConformance {
             ["Store": "5a", "bucket": "Caf\u{e9}", "purpose": ""],
         ]
         for other in try others.map(EncryptionContext.init) {
-            try await expect([.integrity], "decrypting with \(other)") { () throws(KeyError) in
-                _ = try await provider.decrypt(wrapped, context: other)
-            }
-            try await expect([.integrity], "re-encrypting with \(other)") { () throws(KeyError) in
-                _ = try await provider.reEncrypt(
-                    wrapped, context: other, to: subject.key, newContext: context)
+            for wrapped in ciphertexts {
+                try await expect([.integrity], "decrypting with \(other)") {
+                    () throws(KeyError) in
+                    _ = try await provider.decrypt(wrapped, context: other)
+                }
+                try await expect([.integrity], "re-encrypting with \(other)") {
+                    () throws(KeyError) in
+                    _ = try await provider.reEncrypt(
+                        wrapped, context: other, to: subject.key, newContext: context)
+                }
             }
         }
     }
@@ -260,6 +354,27 @@ extension KeyProviderConformance {
         }
     }
 
+    private func checkCurrency(_ subject: any KeyProviderUnderTest) async throws {
+        let provider = try await subject.provider
+        let context = try EncryptionContext(Self.pairs)
+        let wrapped = try await provider.encrypt(
+            Self.secret(32), under: subject.key, context: context)
+        // A provider that cannot tell always says no.
+        let canTell = try await provider.isCurrent(wrapped, under: subject.key)
+        if let other = subject.otherKey {
+            let isCurrent = try await provider.isCurrent(wrapped, under: other)
+            try expect(!isCurrent, "a ciphertext of one key is not current under another")
+        }
+        guard try await subject.rotateKey() else { return }
+        let rotated = try await subject.provider
+        let isCurrent = try await rotated.isCurrent(wrapped, under: subject.key)
+        try expect(!isCurrent, "a ciphertext from before a rotation is not current after it")
+        let again = try await rotated.reEncrypt(
+            wrapped, context: context, to: subject.key, newContext: context)
+        let isAgainCurrent = try await rotated.isCurrent(again, under: subject.key)
+        try expect(isAgainCurrent == canTell, "re-encryption makes a ciphertext current")
+    }
+
     private func checkDisabling(_ subject: any KeyProviderUnderTest) async throws {
         let context = try EncryptionContext(Self.pairs)
         let dataKey = try await subject.provider.generateDataKey(
@@ -270,6 +385,14 @@ extension KeyProviderConformance {
         try expect(!description.state.isUsable, "a disabled key is described as such")
         try await expect([.keyDisabled], "generating") { () throws(KeyError) in
             _ = try await disabled.generateDataKey(under: subject.key, context: context)
+        }
+        try await expect([.keyDisabled], "generating unseen") { () throws(KeyError) in
+            _ = try await disabled.generateDataKeyWithoutPlaintext(
+                under: subject.key, context: context)
+        }
+        try await expect([.keyDisabled], "encrypting") { () throws(KeyError) in
+            _ = try await disabled.encrypt(
+                Self.secret(32), under: subject.key, context: context)
         }
         try await expect([.keyDisabled], "decrypting") { () throws(KeyError) in
             _ = try await disabled.decrypt(dataKey.wrapped, context: context)

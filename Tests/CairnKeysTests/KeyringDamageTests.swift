@@ -147,7 +147,7 @@ private enum Offset {
             // Two writings of one revision, an older revision, and a sibling of one parent.
             (keyring.encoded(), keyring.encoded()),
             (rotated.encoded(), keyring.encoded()),
-            (rotated.encoded(), keyring.settingKey(.default, isEnabled: false).encoded()),
+            (rotated.encoded(), keyring.settingRotation(periodDays: 90, of: .default).encoded()),
         ]
         for (left, right) in pairs {
             let record = records(of: right)[1]

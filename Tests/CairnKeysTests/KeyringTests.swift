@@ -91,14 +91,15 @@ import Testing
     }
 
     @Test func `a change leaves the keyring it was made from alone`() async throws {
-        let keyring = try ProtectionKind.keyFile.makeKeyring()
-        let disabled = try keyring.settingKey(.default, isEnabled: false)
-        _ = try await keyring.generateDataKey(under: .default, context: context)
+        let key = try KeyReference("alias/b")
+        let keyring = try ProtectionKind.keyFile.makeKeyring().addingKey(alias: key.text)
+        let disabled = try keyring.settingKey(key, isEnabled: false)
+        _ = try await keyring.generateDataKey(under: key, context: context)
         await #expect(throws: KeyError.with(.keyDisabled)) {
-            try await disabled.generateDataKey(under: .default, context: context)
+            try await disabled.generateDataKey(under: key, context: context)
         }
-        #expect(keyring.revision == 1)
-        #expect(disabled.revision == 2)
+        #expect(keyring.revision == 2)
+        #expect(disabled.revision == 3)
     }
 
     @Test func `an impossible change is refused`() throws {
@@ -111,8 +112,24 @@ import Testing
             try keyring.rotatingKey(KeyReference("alias/b"))
         }
         #expect(throws: KeyError.with(.keyDisabled)) {
-            try keyring.settingKey(.default, isEnabled: false).rotatingKey(.default)
+            let key = try KeyReference("alias/b")
+            _ = try keyring.addingKey(alias: key.text).settingKey(key, isEnabled: false)
+                .rotatingKey(key)
         }
+    }
+
+    @Test func `the key that the store itself needs cannot be disabled`() async throws {
+        let keyring = try ProtectionKind.keyFile.makeKeyring()
+            .addingAlias("alias/b", to: .default)
+        let id = try await keyring.describeKey(.default).id
+        for reference in [.default, KeyReference(id), try KeyReference("alias/b")] {
+            let error = try #require(throws: KeyError.self) {
+                try keyring.settingKey(reference, isEnabled: false)
+            }
+            #expect(error.code == .invalidArgument)
+            #expect(error.message.contains("could not be opened again"))
+        }
+        #expect(try keyring.settingKey(.default, isEnabled: true).keys == keyring.keys)
     }
 
     @Test func `a ciphertext of another keyring names a key that is not here`() async throws {

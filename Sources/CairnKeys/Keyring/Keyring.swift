@@ -119,6 +119,22 @@ extension Keyring {
         return try DataKey(plaintext: plaintext, wrapped: wrapped, keyID: key.keyID)
     }
 
+    /// Makes 32 random bytes, wraps them with the newest material of the key and wipes them.
+    public func generateDataKeyWithoutPlaintext(
+        under key: KeyReference, context: EncryptionContext
+    ) async throws(KeyError) -> [UInt8] {
+        try await generateDataKey(under: key, context: context).wrapped
+    }
+
+    /// Wraps 1 to ``DataKey/plaintextByteCountMax`` bytes with the newest material of the key.
+    public func encrypt(
+        _ plaintext: SecretBytes, under key: KeyReference, context: EncryptionContext
+    ) async throws(KeyError) -> [UInt8] {
+        try WrappedKey.wrap(
+            plaintext, with: contents.usableKey(key), of: contents.id, context: context,
+            random: random)
+    }
+
     /// Unwraps a ciphertext of this keyring.
     public func decrypt(
         _ wrapped: [UInt8], context: EncryptionContext
@@ -135,6 +151,16 @@ extension Keyring {
         let plaintext = try unwrap(wrapped, context)
         return try WrappedKey.wrap(
             plaintext, with: key, of: contents.id, context: newContext, random: random)
+    }
+
+    /// Whether a ciphertext names this key and the newest version of its material.
+    public func isCurrent(
+        _ wrapped: [UInt8], under key: KeyReference
+    ) async throws(KeyError) -> Bool {
+        let key = try contents.key(key)
+        let address = try WrappedKey.address(of: wrapped.span)
+        return address.keyringID == contents.id && address.keyID == key.id
+            && address.materialVersion == key.currentVersion
     }
 
     private func unwrap(
@@ -185,8 +211,8 @@ extension Keyring {
 
     /// The keyring with a key enabled or disabled.
     ///
-    /// - Throws: ``KeyError`` with code `keyNotFound`, or `keyDisabled` for a key that is to be
-    ///   destroyed.
+    /// - Throws: ``KeyError`` with code `keyNotFound`, `keyDisabled` (a key that is to be
+    ///   destroyed) or `invalidArgument` (to disable the key that the store itself needs).
     package func settingKey(_ key: KeyReference, isEnabled: Bool) throws(KeyError) -> Keyring {
         try successor { contents throws(KeyError) in
             try contents.setEnabled(isEnabled, key)

@@ -144,11 +144,12 @@ struct KeyringContents: Sendable {
 
     /// Allows or forbids the use of a key.
     ///
-    /// - Throws: ``KeyError`` with code `keyNotFound`, or `keyDisabled` for one that is to be
-    ///   destroyed.
+    /// - Throws: ``KeyError`` with code `keyNotFound`, `keyDisabled` (it is to be destroyed) or
+    ///   `invalidArgument` (to disable a key that the store itself needs).
     mutating func setEnabled(_ isEnabled: Bool, _ reference: KeyReference) throws(KeyError) {
         let position = try position(reference)
         try checkStays(keys[position])
+        if !isEnabled { try checkDispensable(keys[position]) }
         keys[position].state = isEnabled ? .enabled : .disabled
         revision += 1
     }
@@ -199,10 +200,7 @@ struct KeyringContents: Sendable {
                 "a key is destroyed \(Self.deletionDays.lowerBound) to "
                     + "\(Self.deletionDays.upperBound) days later, not \(days)")
         }
-        if let alias = aliases(of: key.id).first(where: KeyReference.isReserved) {
-            throw KeyError(
-                .invalidArgument, "key \(key.keyID) stays while \(alias) leads to it")
-        }
+        try checkDispensable(key)
         let date = now + .seconds(Int64(days) * CustomerKey.secondsPerDay)
         keys[position].state = .pendingDeletion(until: date)
         revision += 1
@@ -303,6 +301,15 @@ struct KeyringContents: Sendable {
         guard aliases[alias] != nil else {
             throw KeyError(.keyNotFound, "the keyring holds no \(alias)")
         }
+    }
+
+    /// - Throws: ``KeyError`` with code `invalidArgument` for a key that the store itself needs.
+    private func checkDispensable(_ key: CustomerKey) throws(KeyError) {
+        guard let alias = aliases(of: key.id).first(where: KeyReference.isReserved) else { return }
+        throw KeyError(
+            .invalidArgument,
+            "key \(key.keyID) stays enabled while \(alias) leads to it: without that key the "
+                + "store could not be opened again")
     }
 
     // What an alias may lead to.

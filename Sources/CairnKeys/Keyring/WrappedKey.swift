@@ -8,9 +8,6 @@ internal import CairnCore
 
 /// The ciphertexts that a keyring gives out: each names its key and the version of its material.
 enum WrappedKey {
-    /// The most bytes wrapped at once: what AWS KMS allows for `Encrypt`.
-    static let plaintextByteCountMax = 4096
-
     /// What a ciphertext tells without any key.
     struct Address {
         let keyID: Octets16
@@ -29,7 +26,7 @@ enum WrappedKey {
             let header = try Record.verifyChecksums(wrapped)
             guard header.type == .wrappedKey, header.suite == .committed,
                 header.recordByteCount == wrapped.count,
-                header.plaintextByteCount <= plaintextByteCountMax
+                header.plaintextByteCount <= DataKey.plaintextByteCountMax
             else {
                 throw CoreError(.corrupted, "no wrapped key")
             }
@@ -42,16 +39,18 @@ enum WrappedKey {
         }
     }
 
-    /// Wraps 1 to ``plaintextByteCountMax`` bytes with the newest material of a key.
+    /// Wraps 1 to ``DataKey/plaintextByteCountMax`` bytes with the newest material of a key.
     ///
-    /// - Throws: ``KeyError`` with code `limitExceeded`.
+    /// - Throws: ``KeyError`` with code `invalidArgument` or `unavailable`.
     static func wrap(
         _ plaintext: SecretBytes, with key: CustomerKey, of keyringID: Octets16,
         context: EncryptionContext, random: any RandomSource
     ) throws(KeyError) -> [UInt8] {
-        guard (1...plaintextByteCountMax).contains(plaintext.byteCount) else {
+        guard (1...DataKey.plaintextByteCountMax).contains(plaintext.byteCount) else {
             throw KeyError(
-                .limitExceeded, "a key wraps 1 to \(plaintextByteCountMax) bytes at once")
+                .invalidArgument,
+                "a key wraps 1 to \(DataKey.plaintextByteCountMax) bytes at once, "
+                    + "not \(plaintext.byteCount)")
         }
         let version = key.currentVersion
         let label = label(key.id, keyringID, version, context)
@@ -63,7 +62,7 @@ enum WrappedKey {
             }
         } catch {
             throw KeyError(
-                .unavailable, "key \(key.keyID) could not wrap a data key", cause: error)
+                .unavailable, "key \(key.keyID) could not wrap what it was given", cause: error)
         }
     }
 
