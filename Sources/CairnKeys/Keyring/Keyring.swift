@@ -305,10 +305,7 @@ extension Keyring {
         let due = contents.keysDueForRotation(at: clock.now())
         guard !due.isEmpty else { return nil }
         return try successor { contents throws(KeyError) in
-            for id in due {
-                try contents.rotate(
-                    KeyReference(id), adding: newMaterial(), newVersion(.automatic))
-            }
+            try contents.rotate(due, adding: newMaterial, newVersion(.automatic))
         }
     }
 

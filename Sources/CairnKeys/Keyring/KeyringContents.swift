@@ -170,6 +170,17 @@ struct KeyringContents: Sendable {
         }
     }
 
+    /// Adds material to several keys, as one change of the keyring.
+    ///
+    /// - Throws: ``KeyError`` as ``rotate(_:adding:_:)``.
+    mutating func rotate(
+        _ ids: [KeyID], adding newMaterial: () -> SecretBytes, _ version: KeyVersion
+    ) throws(KeyError) {
+        let before = revision
+        for id in ids { try rotate(KeyReference(id), adding: newMaterial(), version) }
+        revision = before + 1
+    }
+
     /// Allows or forbids the use of a key.
     ///
     /// - Throws: ``KeyError`` with code `keyNotFound`, `keyDisabled` (it is to be destroyed) or
