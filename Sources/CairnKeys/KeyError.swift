@@ -63,7 +63,7 @@ extension KeyError {
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Kind: String {
             case keyNotFound, keyDisabled, wrongPassphrase, integrity, unavailable
-            case corrupted, unsupportedVersion, limitExceeded, invalidArgument
+            case corrupted, unsupportedVersion, limitExceeded, invalidArgument, accessDenied
         }
 
         private let kind: Kind
@@ -116,5 +116,12 @@ extension KeyError {
         ///
         /// Correct the call.
         public static var invalidArgument: Self { Self(kind: .invalidArgument) }
+
+        /// No grant allows the principal this call on this key with this context, or there is no
+        /// such key.
+        ///
+        /// Ask the owner of the key for a grant; do not retry before. Deliberately one code:
+        /// whoever may not use a key does not learn whether it exists.
+        public static var accessDenied: Self { Self(kind: .accessDenied) }
     }
 }

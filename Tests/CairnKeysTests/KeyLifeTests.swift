@@ -80,6 +80,15 @@ import Testing
         #expect(try rotated.rotatingDueKeys() == nil)
     }
 
+    @Test func `keys that are due together are rotated in one change`() throws {
+        let keyring = try makeKeyring().settingRotation(periodDays: 90, of: other)
+            .settingRotation(periodDays: 90, of: .default)
+        clock.advance(by: days(90))
+        let rotated = try #require(try keyring.rotatingDueKeys())
+        #expect(rotated.keys.map(\.currentVersion) == [2, 2])
+        #expect(rotated.revision == keyring.revision + 1)
+    }
+
     @Test(arguments: [Int.min, -1, 0, 89, 2561, .max])
     func `a period out of range is refused`(days: Int) throws {
         let keyring = try makeKeyring()

@@ -71,6 +71,28 @@ extension KeyError {
     static func with(_ code: Code) -> Self { Self(code, "") }
 }
 
+extension Keyring {
+    /// The keyring with everything that a key can have on one of its keys: a description,
+    /// tags and grants of each kind.
+    func decorating(_ key: KeyReference) throws -> Keyring {
+        let context = try EncryptionContext(["bucket": "b", "caf\u{e9}": ""])
+        var keyring = try describingKey(key, as: "for \u{201c}b\u{201d}\nand others")
+            .taggingKey(key, with: ["owner": "team-a@example.com", "\u{dc}ber uns": "", "a": "b"])
+        for constraint in [
+            KeyGrant.Constraint.none, .contextEquals(context), .contextSubset(context),
+        ] {
+            keyring = try keyring.addingGrant(
+                to: key, granteePrincipal: "user/ann", operations: [.decrypt, .reEncryptFrom],
+                constraint: constraint
+            ).keyring
+        }
+        return try keyring.addingGrant(
+            to: key, name: "all:of/it_-", granteePrincipal: "user/bob",
+            retiringPrincipal: "user/ann", operations: Set(KeyOperation.allCases)
+        ).keyring
+    }
+}
+
 /// The two ways to protect a keyring.
 enum ProtectionKind: CaseIterable, Sendable {
     case passphrase, keyFile

@@ -14,7 +14,7 @@ import Testing
                 KeyDescription(
                     id: try KeyID("a2901cdc-4366-41ba-9e15-81eacfaf3b1d"),
                     aliases: ["alias/cairn/default"], state: .enabled,
-                    createdAt: FixedClock().time)
+                    createdAt: FixedClock().time, currentVersion: 2)
             ])
         let context = try EncryptionContext(["store": "5a", "bucket": "Caf\u{e9}", "purpose": ""])
         let plaintext = try await keyring.decryptDataKey(

@@ -26,16 +26,23 @@ struct CustomerKey: Sendable {
     static let secondsPerDay: Int64 = 86_400
     /// As AWS KMS allows, `RotateKeyOnDemand`.
     static let rotationOnDemandCountMax = 25
+    /// Each call under a grant looks at all of its key's.
+    static let grantCountMax = 1000
+    /// Half of what a record holds, so that a key with the most of everything else fits as well.
+    static let grantsByteCountMax = 2 << 20
 
     let id: Octets16
     let createdAt: Timestamp
     var state: State
     var rotation: AutomaticRotation?
     /// When and why each version was made, version 1 first; never empty.
-    let versions: [KeyVersion]
+    private(set) var versions: [KeyVersion]
     /// All versions end to end: a secret takes whole pages, so one for each key and not for each
     /// version.
-    let materials: SecretBytes
+    private(set) var materials: SecretBytes
+    var labels = KeyLabels()
+    /// In the order of their creation.
+    var grants: [KeyGrant] = []
 
     init(
         id: Octets16, createdAt: Timestamp, state: State = .enabled,
@@ -93,8 +100,9 @@ struct CustomerKey: Sendable {
             materials.withSpan { out.copy($0) }
             material.withSpan { out.copy($0, to: materials.byteCount) }
         }
-        return Self(
-            id: id, createdAt: createdAt, state: state, rotation: rotation,
-            versions: versions + [version], materials: all)
+        var next = self
+        next.versions.append(version)
+        next.materials = all
+        return next
     }
 }

@@ -20,10 +20,10 @@ public final class Keyring: KeyProvider {
     /// The most bytes of a keyring file; read no more than this.
     public static let encodedByteCountMax = KeyringFile.byteCountMax
 
-    private let contents: KeyringContents
+    let contents: KeyringContents
+    let random: any RandomSource
+    let clock: any StoreClock
     private let seal: KeyringSeal
-    private let random: any RandomSource
-    private let clock: any StoreClock
 
     /// Makes a keyring with one customer key, reached as ``KeyReference/default``.
     ///
@@ -163,6 +163,14 @@ extension Keyring {
             && address.materialVersion == key.currentVersion
     }
 
+    /// The key that a ciphertext names, if it is here.
+    ///
+    /// - Throws: ``KeyError`` with code `integrity` or `unsupportedVersion`.
+    func key(of wrapped: [UInt8]) throws(KeyError) -> CustomerKey? {
+        let address = try WrappedKey.address(of: wrapped.span)
+        return address.keyringID == contents.id ? contents.key(address.keyID) : nil
+    }
+
     private func unwrap(
         _ wrapped: [UInt8], _ context: EncryptionContext
     ) throws(KeyError) -> SecretBytes {
@@ -190,7 +198,8 @@ extension Keyring {
             id: key.keyID, aliases: contents.aliases(of: key.id), state: state,
             createdAt: key.createdAt, deletionDate: key.deletionDate,
             rotationPeriodDays: key.rotation.map { Int($0.periodDays) },
-            nextRotationDate: key.rotation?.isDueAt)
+            nextRotationDate: key.rotation?.isDueAt, currentVersion: Int(key.currentVersion),
+            description: key.labels.text, tags: key.labels.tags)
     }
 }
 
@@ -199,11 +208,14 @@ extension Keyring {
 extension Keyring {
     /// The keyring with one more customer key, under a new alias if one is given.
     ///
-    /// - Throws: ``KeyError`` with code `invalidArgument` (a malformed, reserved or taken alias) or
-    ///   `limitExceeded`.
-    package func addingKey(alias: String?) throws(KeyError) -> Keyring {
+    /// - Throws: ``KeyError`` with code `invalidArgument` (a malformed, reserved or taken alias, a
+    ///   malformed or reserved tag) or `limitExceeded`.
+    package func addingKey(
+        alias: String?, description: String = "", tags: [String: String] = [:]
+    ) throws(KeyError) -> Keyring {
         if let alias { try contents.checkOwnAlias(alias) }
-        let key = CustomerKey(createdAt: clock.now(), random: random)
+        var key = CustomerKey(createdAt: clock.now(), random: random)
+        key.labels = try KeyLabels(text: description, tags: tags)
         return try successor { contents throws(KeyError) in
             try contents.addKey(key, alias: alias)
         }
@@ -217,6 +229,42 @@ extension Keyring {
         try successor { contents throws(KeyError) in
             try contents.setEnabled(isEnabled, key)
         }
+    }
+
+    // MARK: Labels
+
+    /// The keyring with another description of a key: what it is for, in at most 8,192 bytes.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound`, `keyDisabled` (a key that is to be
+    ///   destroyed) or `limitExceeded`.
+    package func describingKey(
+        _ key: KeyReference, as description: String
+    ) throws(KeyError) -> Keyring {
+        try successor { contents throws(KeyError) in
+            try contents.describe(key, as: description)
+        }
+    }
+
+    /// The keyring with more tags on a key, or with other values of those it has.
+    ///
+    /// - Parameter tags: Keys of 1 to 128 and values of 0 to 256 letters, digits, spaces and
+    ///   `_.:/=+-@`; at most 50 on a key; none under `cairn:`.
+    /// - Throws: ``KeyError`` with code `keyNotFound`, `keyDisabled` (a key that is to be
+    ///   destroyed), `invalidArgument` or `limitExceeded`.
+    package func taggingKey(
+        _ key: KeyReference, with tags: [String: String]
+    ) throws(KeyError) -> Keyring {
+        try successor { contents throws(KeyError) in try contents.tag(key, with: tags) }
+    }
+
+    /// The keyring without some tags of a key; those it does not have do not matter.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound` or `keyDisabled` (a key that is to be
+    ///   destroyed).
+    package func untaggingKey(
+        _ key: KeyReference, keys: [String]
+    ) throws(KeyError) -> Keyring {
+        try successor { contents throws(KeyError) in try contents.untag(key, keys: keys) }
     }
 
     // MARK: Rotation
@@ -257,10 +305,7 @@ extension Keyring {
         let due = contents.keysDueForRotation(at: clock.now())
         guard !due.isEmpty else { return nil }
         return try successor { contents throws(KeyError) in
-            for id in due {
-                try contents.rotate(
-                    KeyReference(id), adding: newMaterial(), newVersion(.automatic))
-            }
+            try contents.rotate(due, adding: newMaterial, newVersion(.automatic))
         }
     }
 
@@ -349,7 +394,7 @@ extension Keyring {
         KeyVersion(createdAt: clock.now(), origin: origin)
     }
 
-    private func successor(
+    func successor(
         _ change: (inout KeyringContents) throws(KeyError) -> Void
     ) throws(KeyError) -> Keyring {
         var next = contents

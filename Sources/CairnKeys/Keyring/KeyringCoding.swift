@@ -8,9 +8,11 @@ internal import CairnCore
 // key       := keyID[16] createdAt:i64 state:u8 form:u8 periodDays:u16 versionCount:u32
 //              versionCreatedAt:i64{versionCount} secret[32]{versionCount}
 //              | form 1: origin:u8{versionCount} periodSince:i64 deletionDate:i64
+//              | form 2: as form 1, then labels grants           (KeyLabels, KeyGrant+Coding)
 //
 // Times are nanoseconds since 1970. Versions of material count from 1 without gaps. Form 0 is for
-// keys without a period and a deletion, whose later versions were all made on demand.
+// keys without a period and a deletion, whose later versions were all made on demand; form 1 for
+// those without labels and grants.
 
 /// The first record of a keyring: what belongs to no single key.
 struct KeyringDirectory {
@@ -73,7 +75,7 @@ struct KeyringDirectory {
 extension CustomerKey {
     private static let fixedByteCount = 32
     private static let dateByteCount = 8
-    private static let formMax: UInt8 = 1
+    private static let formMax: UInt8 = 2
     /// On disk: never renumber.
     private static let stateCodes: (enabled: UInt8, disabled: UInt8, pendingDeletion: UInt8) =
         (1, 2, 3)
@@ -83,8 +85,10 @@ extension CustomerKey {
         let secretsOffset = Self.fixedByteCount + versions.count * Self.dateByteCount
         let originsOffset = secretsOffset + materials.byteCount
         let datesOffset = originsOffset + versions.count
-        let end = form == 0 ? originsOffset : datesOffset + 2 * Self.dateByteCount
-        return SecretBytes(byteCount: end) { out in
+        let detailsOffset = form == 0 ? originsOffset : datesOffset + 2 * Self.dateByteCount
+        // Empty below form 2, and no secret.
+        let details = encodedDetails
+        return SecretBytes(byteCount: detailsOffset + details.count) { out in
             out.copy(id.span)
             out.setLittleEndian(createdAt.nanosecondsSinceEpoch, at: 16)
             out[24] = stateCode
@@ -103,11 +107,22 @@ extension CustomerKey {
             out.setLittleEndian(rotation?.since.nanosecondsSinceEpoch ?? 0, at: datesOffset)
             out.setLittleEndian(
                 deletionDate?.nanosecondsSinceEpoch ?? 0, at: datesOffset + Self.dateByteCount)
+            out.copy(details.span, to: detailsOffset)
         }
     }
 
-    // The older form wherever it says everything, so that older versions read it.
+    private var encodedDetails: [UInt8] {
+        guard form > 1 else { return [] }
+        var writer = ByteWriter()
+        labels.encode(into: &writer)
+        writer.append(UInt16(grants.count))
+        for grant in grants { grant.encode(into: &writer) }
+        return writer.bytes
+    }
+
+    // The oldest form that says everything, so that older versions read it.
     private var form: UInt8 {
+        guard labels.isEmpty, grants.isEmpty else { return 2 }
         let isPlain =
             rotation == nil && deletionDate == nil && versions[0].origin == .creation
             && versions.dropFirst().allSatisfy { $0.origin == .onDemand }
@@ -143,12 +158,16 @@ extension CustomerKey {
         }
         let secrets = SecretBytes(copying: try reader.readBytes(count * Self.materialByteCount))
         let rest = try Self.rest(form, &reader, count: count, periodDays: periodDays)
+        let labels = form > 1 ? try KeyLabels(decoding: &reader) : KeyLabels()
+        let grants = form > 1 ? try Self.grants(&reader) : []
         try reader.expectEnd()
         self.init(
             id: id, createdAt: createdAt, state: try Self.state(stateCode, rest.deletionDate),
             rotation: try Self.rotation(periodDays, rest.since),
             versions: zip(dates, rest.origins).map { KeyVersion(createdAt: $0, origin: $1) },
             materials: secrets)
+        self.labels = labels
+        self.grants = grants
     }
 
     private static func rest(
@@ -170,6 +189,18 @@ extension CustomerKey {
             origins.append(origin)
         }
         return (origins, try reader.readInt64(), try reader.readInt64())
+    }
+
+    private static func grants(_ reader: inout ByteReader) throws(CoreError) -> [KeyGrant] {
+        let count = Int(try reader.readUInt16())
+        guard count <= grantCountMax, reader.remainingByteCount <= grantsByteCountMax else {
+            throw CoreError(.limitExceeded, "\(count) grants of a key, or too many bytes of them")
+        }
+        var grants: [KeyGrant] = []
+        for _ in 0..<count {
+            grants.append(try KeyGrant(decoding: &reader))
+        }
+        return grants
     }
 
     private static func state(_ code: UInt8, _ date: Int64) throws(CoreError) -> State {

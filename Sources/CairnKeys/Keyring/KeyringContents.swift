@@ -35,8 +35,8 @@ struct KeyringContents: Sendable {
 
     /// Puts together what was read from a file.
     ///
-    /// - Throws: ``CoreError`` with code `corrupted` when two keys share an id or an alias leads
-    ///   nowhere.
+    /// - Throws: ``CoreError`` with code `corrupted` when two keys or grants share an id or an alias
+    ///   leads nowhere.
     init(
         id: Octets16, createdAt: Timestamp, revision: UInt64, keys: [CustomerKey],
         aliases: [String: Octets16]
@@ -52,6 +52,10 @@ struct KeyringContents: Sendable {
         guard aliases.values.allSatisfy({ positions[$0] != nil }) else {
             throw CoreError(.corrupted, "an alias leads to no key")
         }
+        let grantIDs = keys.flatMap(\.grants).map(\.uuid)
+        guard Set(grantIDs).count == grantIDs.count else {
+            throw CoreError(.corrupted, "two grants share an id")
+        }
         self.aliases = aliases
     }
 
@@ -62,11 +66,20 @@ struct KeyringContents: Sendable {
         positions[id].map { keys[$0] }
     }
 
+    /// The key that a caller means, if there is one.
+    func find(_ reference: KeyReference) -> CustomerKey? {
+        let id = reference.isAlias ? aliases[reference.text] : Octets16(uuid: reference.text)
+        return id.flatMap(key)
+    }
+
     /// The key that a caller means.
     ///
     /// - Throws: ``KeyError`` with code `keyNotFound`.
     func key(_ reference: KeyReference) throws(KeyError) -> CustomerKey {
-        keys[try position(reference)]
+        guard let key = find(reference) else {
+            throw KeyError(.keyNotFound, "the keyring holds no key \(reference)")
+        }
+        return key
     }
 
     /// As ``key(_:)``, and the key may be used now.
@@ -87,7 +100,7 @@ struct KeyringContents: Sendable {
     }
 
     /// - Throws: ``KeyError`` with code `keyDisabled` for a key that is to be destroyed.
-    private func checkStays(_ key: CustomerKey) throws(KeyError) {
+    func checkStays(_ key: CustomerKey) throws(KeyError) {
         if let date = key.deletionDate {
             throw KeyError(
                 .keyDisabled,
@@ -101,6 +114,20 @@ struct KeyringContents: Sendable {
     }
 
     // MARK: Changes
+
+    /// Changes a key and counts that as one change of the keyring; after an error nothing is
+    /// changed.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound`, or as `body` does.
+    mutating func change(
+        _ reference: KeyReference, _ body: (inout CustomerKey) throws(KeyError) -> Void
+    ) throws(KeyError) {
+        var key = try key(reference)
+        try body(&key)
+        // The id stays the same, so the key is where it was.
+        positions[key.id].map { keys[$0] = key }
+        revision += 1
+    }
 
     /// Adds a key with its first material, and an alias for it if there is to be one.
     ///
@@ -122,7 +149,7 @@ struct KeyringContents: Sendable {
     mutating func rotate(
         _ reference: KeyReference, adding material: SecretBytes, _ version: KeyVersion
     ) throws(KeyError) {
-        var key = try usableKey(reference)
+        let key = try usableKey(reference)
         guard key.versions.count < CustomerKey.materialCountMax else {
             throw KeyError(
                 .limitExceeded,
@@ -137,9 +164,21 @@ struct KeyringContents: Sendable {
                 "key \(key.keyID) was rotated on demand \(onDemandCountMax) times, as often as it "
                     + "may be")
         }
-        if version.origin == .automatic { key.rotation?.since = version.createdAt }
-        keys[try position(reference)] = key.adding(material, version)
-        revision += 1
+        try change(reference) { key in
+            if version.origin == .automatic { key.rotation?.since = version.createdAt }
+            key = key.adding(material, version)
+        }
+    }
+
+    /// Adds material to several keys, as one change of the keyring.
+    ///
+    /// - Throws: ``KeyError`` as ``rotate(_:adding:_:)``.
+    mutating func rotate(
+        _ ids: [KeyID], adding newMaterial: () -> SecretBytes, _ version: KeyVersion
+    ) throws(KeyError) {
+        let before = revision
+        for id in ids { try rotate(KeyReference(id), adding: newMaterial(), version) }
+        revision = before + 1
     }
 
     /// Allows or forbids the use of a key.
@@ -147,11 +186,10 @@ struct KeyringContents: Sendable {
     /// - Throws: ``KeyError`` with code `keyNotFound`, `keyDisabled` (it is to be destroyed) or
     ///   `invalidArgument` (to disable a key that the store itself needs).
     mutating func setEnabled(_ isEnabled: Bool, _ reference: KeyReference) throws(KeyError) {
-        let position = try position(reference)
-        try checkStays(keys[position])
-        if !isEnabled { try checkDispensable(keys[position]) }
-        keys[position].state = isEnabled ? .enabled : .disabled
-        revision += 1
+        let key = try key(reference)
+        try checkStays(key)
+        if !isEnabled { try checkDispensable(key) }
+        try change(reference) { $0.state = isEnabled ? .enabled : .disabled }
     }
 
     /// Begins or ends automatic rotation; a period that is running begins anew.
@@ -168,10 +206,11 @@ struct KeyringContents: Sendable {
                 "a rotation period is \(Self.rotationPeriodDays.lowerBound) to "
                     + "\(Self.rotationPeriodDays.upperBound) days, not \(periodDays)")
         }
-        keys[try position(reference)].rotation = periodDays.map {
-            CustomerKey.AutomaticRotation(periodDays: UInt16($0), since: now)
+        try change(reference) { key in
+            key.rotation = periodDays.map {
+                CustomerKey.AutomaticRotation(periodDays: UInt16($0), since: now)
+            }
         }
-        revision += 1
     }
 
     /// The keys whose automatic rotation is due; those that may not be used wait.
@@ -180,6 +219,36 @@ struct KeyringContents: Sendable {
             key.state == .enabled && key.versions.count < CustomerKey.materialCountMax
                 && key.rotation.map { $0.isDueAt <= now } ?? false
         }.map(\.keyID)
+    }
+
+    // MARK: Labels
+
+    /// Describes a key in other words.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound`, `keyDisabled` (it is to be destroyed) or
+    ///   `limitExceeded`.
+    mutating func describe(_ reference: KeyReference, as text: String) throws(KeyError) {
+        try checkStays(key(reference))
+        try change(reference) { key throws(KeyError) in try key.labels.setText(text) }
+    }
+
+    /// Adds tags to a key, or gives those it has another value.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound`, `keyDisabled` (it is to be destroyed),
+    ///   `invalidArgument` (a malformed or reserved tag) or `limitExceeded`.
+    mutating func tag(
+        _ reference: KeyReference, with tags: [String: String]
+    ) throws(KeyError) {
+        try checkStays(key(reference))
+        try change(reference) { key throws(KeyError) in try key.labels.add(tags) }
+    }
+
+    /// Removes tags from a key.
+    ///
+    /// - Throws: ``KeyError`` with code `keyNotFound` or `keyDisabled` (it is to be destroyed).
+    mutating func untag(_ reference: KeyReference, keys: [String]) throws(KeyError) {
+        try checkStays(key(reference))
+        try change(reference) { $0.labels.remove(keys) }
     }
 
     // MARK: Deletion
@@ -191,8 +260,7 @@ struct KeyringContents: Sendable {
     mutating func scheduleDeletion(
         _ reference: KeyReference, afterDays days: Int, at now: Timestamp
     ) throws(KeyError) {
-        let position = try position(reference)
-        let key = keys[position]
+        let key = try key(reference)
         try checkStays(key)
         guard Self.deletionDays.contains(days) else {
             throw KeyError(
@@ -202,8 +270,7 @@ struct KeyringContents: Sendable {
         }
         try checkDispensable(key)
         let date = now + .seconds(Int64(days) * CustomerKey.secondsPerDay)
-        keys[position].state = .pendingDeletion(until: date)
-        revision += 1
+        try change(reference) { $0.state = .pendingDeletion(until: date) }
     }
 
     /// Lets a key stay; it is disabled then.
@@ -211,12 +278,12 @@ struct KeyringContents: Sendable {
     /// - Throws: ``KeyError`` with code `keyNotFound`, or `invalidArgument` when it was to stay
     ///   anyway.
     mutating func cancelDeletion(_ reference: KeyReference) throws(KeyError) {
-        let position = try position(reference)
-        guard keys[position].deletionDate != nil else {
-            throw KeyError(.invalidArgument, "key \(keys[position].keyID) is not to be destroyed")
+        try change(reference) { key throws(KeyError) in
+            guard key.deletionDate != nil else {
+                throw KeyError(.invalidArgument, "key \(key.keyID) is not to be destroyed")
+            }
+            key.state = .disabled
         }
-        keys[position].state = .disabled
-        revision += 1
     }
 
     /// Destroys the keys whose time has come, and the aliases that lead to them.
@@ -324,11 +391,4 @@ struct KeyringContents: Sendable {
         keys.append(key)
     }
 
-    private func position(_ reference: KeyReference) throws(KeyError) -> Int {
-        let id = reference.isAlias ? aliases[reference.text] : Octets16(uuid: reference.text)
-        guard let id, let position = positions[id] else {
-            throw KeyError(.keyNotFound, "the keyring holds no key \(reference)")
-        }
-        return position
-    }
 }

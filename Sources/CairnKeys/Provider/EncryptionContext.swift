@@ -117,11 +117,10 @@ public struct EncryptionContext: Hashable, Sendable, CustomStringConvertible {
     private static func encode(_ pairs: [Pair]) -> [UInt8] {
         var writer = ByteWriter()
         writer.append(formatVersion)
-        // The limits keep each of these counts far below 2^16.
-        writer.append(UInt16(truncatingIfNeeded: pairs.count))
-        for text in pairs.flatMap({ [$0.key, $0.value] }) {
-            writer.append(UInt16(truncatingIfNeeded: text.utf8.count))
-            writer.append(Array(text.utf8).span)
+        writer.append(UInt16(pairs.count))
+        for pair in pairs {
+            writer.appendText(pair.key)
+            writer.appendText(pair.value)
         }
         return writer.bytes
     }
@@ -140,8 +139,8 @@ public struct EncryptionContext: Hashable, Sendable, CustomStringConvertible {
         }
         var pairs: [Pair] = []
         for _ in 0..<count {
-            let key = try decodeText(&reader, byteCounts: 1...keyByteCountMax)
-            let value = try decodeText(&reader, byteCounts: 0...valueByteCountMax)
+            let key = try reader.readText(byteCounts: 1...keyByteCountMax)
+            let value = try reader.readText(byteCounts: 0...valueByteCountMax)
             if let last = pairs.last, !last.key.utf8.lexicographicallyPrecedes(key.utf8) {
                 throw CoreError(.corrupted, "the pairs do not ascend")
             }
@@ -149,22 +148,5 @@ public struct EncryptionContext: Hashable, Sendable, CustomStringConvertible {
         }
         try reader.expectEnd()
         return pairs
-    }
-
-    private static func decodeText(
-        _ reader: inout ByteReader, byteCounts: ClosedRange<Int>
-    ) throws(CoreError) -> String {
-        let byteCount = Int(try reader.readUInt16())
-        guard byteCounts.contains(byteCount) else {
-            throw CoreError(.limitExceeded, "a text of \(byteCount) bytes")
-        }
-        // The validating initialiser: repaired UTF-8 would give two encodings one meaning.
-        guard
-            let text = String(
-                validating: [UInt8](copying: try reader.readBytes(byteCount)), as: UTF8.self)
-        else {
-            throw CoreError(.corrupted, "not UTF-8")
-        }
-        return text
     }
 }

@@ -46,12 +46,20 @@ public struct KeyDescription: Hashable, Sendable {
     public let rotationPeriodDays: Int?
     /// When the key gets new material by itself; nil without automatic rotation.
     public let nextRotationDate: Timestamp?
+    /// The version of the key's material that wraps now; 1 for a new key, and for a provider that
+    /// does not number them.
+    public let currentVersion: Int
+    /// What people wrote about the key.
+    public let description: String
+    /// What people tagged the key with.
+    public let tags: [String: String]
 
     /// Creates a description.
     public init(
         id: KeyID, aliases: [String] = [], state: KeyState, createdAt: Timestamp,
         deletionDate: Timestamp? = nil, rotationPeriodDays: Int? = nil,
-        nextRotationDate: Timestamp? = nil
+        nextRotationDate: Timestamp? = nil, currentVersion: Int = 1, description: String = "",
+        tags: [String: String] = [:]
     ) {
         self.id = id
         self.aliases = aliases
@@ -60,5 +68,8 @@ public struct KeyDescription: Hashable, Sendable {
         self.deletionDate = deletionDate
         self.rotationPeriodDays = rotationPeriodDays
         self.nextRotationDate = nextRotationDate
+        self.currentVersion = currentVersion
+        self.description = description
+        self.tags = tags
     }
 }
