@@ -1,16 +1,20 @@
 // Part of Cairn, a content-addressed blob store.
 
 public import CairnCore
+public import CairnKeys
 
 /// One line of the audit log: a use of a customer key, or an administrative act.
 public struct AuditEntry: Hashable, Sendable {
     /// What was done, as AWS KMS names it where it has a name: `Decrypt`, `DisableKey`; other acts
     /// have names of Cairn's own, such as `ShredBucket`.
     public let action: String
-    /// The customer key, as the caller or the ciphertext named it; empty where none is concerned.
+    /// The id of the customer key, or what the caller wrote where that led to none; empty where
+    /// none is concerned.
     public let key: String
     /// The encryption context of the call.
-    public let context: [String: String]
+    public let context: EncryptionContext
+    /// On whose behalf the key service was called; empty for the store itself.
+    public let principal: String
     /// What else tells the act from others of its kind: an alias, a name, a number of days.
     public let detail: String
     /// `ok`, or the code of the error.

@@ -4,12 +4,13 @@
 // header := magic:"CAIRNAUD" version:u32 number:u32 storeID[16] firstSequence:u64 createdAt:i64
 //           previousCode[32] code[32]                  code = HMAC(key, all before it)
 // entry  := byteCount:u32 body[byteCount] code[32]     code = HMAC(key, chain ‖ byteCount ‖ body)
-// body   := sequence:u64 time:i64 action:prefixed key:prefixed detail:prefixed outcome:prefixed
-//           pairCount:u32 (name:prefixed value:prefixed)*
+// body   := sequence:u64 time:i64 action:prefixed key:prefixed principal:prefixed detail:prefixed
+//           outcome:prefixed context:prefixed          (the encoding of Formats/Keyring.md)
 //
 // The chain is the code of the entry before, and for the first entry of a file that of its header.
 
 internal import CairnCore
+internal import CairnKeys
 
 /// The bytes of an audit log. Formats/Audit.md describes them.
 struct AuditFormat: Sendable {
@@ -109,14 +110,10 @@ struct AuditFormat: Sendable {
         var body = ByteWriter(capacity: 512)
         body.append(entry.sequence)
         body.append(entry.time.nanosecondsSinceEpoch)
-        for text in [entry.action, entry.key, entry.detail, entry.outcome] {
+        for text in [entry.action, entry.key, entry.principal, entry.detail, entry.outcome] {
             body.appendLengthPrefixed(text)
         }
-        body.append(UInt32(entry.context.count))
-        for (name, value) in entry.context.sorted(by: { $0.key < $1.key }) {
-            body.appendLengthPrefixed(name)
-            body.appendLengthPrefixed(value)
-        }
+        body.appendLengthPrefixed(entry.context.encoded)
         var writer = ByteWriter(capacity: body.bytes.count + 36)
         writer.append(UInt32(body.bytes.count))
         writer.append(body.bytes)
@@ -146,16 +143,20 @@ struct AuditFormat: Sendable {
         let time = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
         let action = try reader.readString(limit: textByteCountMax)
         let key = try reader.readString(limit: textByteCountMax)
+        let principal = try reader.readString(limit: textByteCountMax)
         let detail = try reader.readString(limit: textByteCountMax)
         let outcome = try reader.readString(limit: textByteCountMax)
-        var context: [String: String] = [:]
-        for _ in 0..<(try reader.readUInt32()) {
-            let name = try reader.readString(limit: textByteCountMax)
-            context[name] = try reader.readString(limit: textByteCountMax)
+        let context = try reader.readLengthPrefixed(
+            limit: EncryptionContext.encodedByteCountMax)
+        let pairs: EncryptionContext
+        do throws(KeyError) {
+            pairs = try EncryptionContext(decoding: [UInt8](copying: context))
+        } catch {
+            throw CoreError(.corrupted, error.message)
         }
         try reader.expectEnd()
         return AuditEntry(
-            action: action, key: key, context: context, detail: detail, outcome: outcome,
-            sequence: sequence, time: time)
+            action: action, key: key, context: pairs, principal: principal, detail: detail,
+            outcome: outcome, sequence: sequence, time: time)
     }
 }

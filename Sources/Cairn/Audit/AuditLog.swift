@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
 internal import CairnCore
+internal import CairnKeys
 internal import CairnSegments
 internal import Synchronization
 
@@ -8,7 +9,8 @@ internal import Synchronization
 struct AuditEvent: Sendable {
     var action: String
     var key = ""
-    var context: [String: String] = [:]
+    var context = EncryptionContext()
+    var principal = ""
     var detail = ""
     var outcome = AuditEvent.success
 
@@ -37,6 +39,8 @@ final class AuditLog: Sendable {
     }
 
     let format: AuditFormat
+    /// Entries of the newest file that are behind the end that the store has noted.
+    let found: [AuditEntry]
     private let disk: any Disk
     private let storeID: Octets16
     private let clock: any StoreClock
@@ -59,8 +63,12 @@ final class AuditLog: Sendable {
         self.byteCountMax = byteCountMax
         let numbers = try Self.numbers(disk)
         var state = State(number: numbers.last ?? 0, head: known)
+        var found: [AuditEntry] = []
         if let last = numbers.last {
-            let file = try AuditFile(disk, last, storeID, format)
+            let file = try AuditFile(disk, last, storeID, format) {
+                (entry, _) throws(StoreError) in
+                if entry.sequence > known.sequence { found.append(entry) }
+            }
             // An older end than the one noted: what is missing will be found by a check.
             if let file, file.head.sequence >= known.sequence { state.head = file.head }
             if let file, file.isWhole, file.head == state.head {
@@ -72,6 +80,7 @@ final class AuditLog: Sendable {
                     })
             }
         }
+        self.found = found
         self.state = Mutex(state)
     }
 
@@ -79,17 +88,19 @@ final class AuditLog: Sendable {
     var head: AuditHead { state.withLock { $0.head } }
 
     /// Adds an entry; durable on return if asked.
-    func append(_ event: AuditEvent, durably: Bool) throws(StoreError) {
+    @discardableResult
+    func append(_ event: AuditEvent, durably: Bool) throws(StoreError) -> AuditEntry {
         try state.withLock { (state) throws(StoreError) in
             do throws(DiskError) {
                 if state.lostCount > 0 {
                     let lost = AuditEvent(
                         action: "AuditEntriesLost", detail: String(state.lostCount))
-                    try write(lost, &state)
+                    _ = try write(lost, &state)
                     state.lostCount = 0
                 }
-                try write(event, &state)
+                let entry = try write(event, &state)
                 if durably { try sync(&state) }
+                return entry
             } catch {
                 state.lostCount += 1
                 // What a failed write left is behind the last genuine entry.
@@ -151,16 +162,20 @@ final class AuditLog: Sendable {
 
     // MARK: -
 
-    private func write(_ event: AuditEvent, _ state: inout State) throws(DiskError) {
+    private func write(
+        _ event: AuditEvent, _ state: inout State
+    ) throws(DiskError) -> AuditEntry {
         if state.file == nil || state.end >= Self.fileByteCount { try begin(&state) }
         let entry = AuditEntry(
-            action: event.action, key: event.key, context: event.context, detail: event.detail,
-            outcome: event.outcome, sequence: state.head.sequence + 1, time: clock.now())
+            action: event.action, key: event.key, context: event.context,
+            principal: event.principal, detail: event.detail, outcome: event.outcome,
+            sequence: state.head.sequence + 1, time: clock.now())
         let (bytes, code) = format.encode(entry, after: state.chain)
         try state.file?.write(bytes.span, at: state.end)
         state.end += UInt64(bytes.count)
         (state.head, state.chain) = (AuditHead(sequence: entry.sequence, code: code), code)
         state.isSynced = false
+        return entry
     }
 
     private func sync(_ state: inout State) throws(DiskError) {

@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
 internal import CairnCore
+internal import CairnIndex
 internal import CairnKeys
 internal import Synchronization
 
@@ -14,6 +15,8 @@ final class AuditRecorder: Sendable {
     /// Opening a store uses one key, creating one makes two.
     private static let waitingCountMax = 16
 
+    /// When each key was used last.
+    let uses = KeyUses()
     private let pool: WorkerPool
     private let state = Mutex(State.waiting([]))
 
@@ -27,13 +30,16 @@ final class AuditRecorder: Sendable {
     }
 
     /// Writes what has waited, and everything from now on. Blocking.
-    func open(_ log: AuditLog) throws(StoreError) {
+    func open(_ log: AuditLog, _ index: any Index) throws(StoreError) {
+        try uses.load(index)
+        // What a process that died had no time to note.
+        for entry in log.found { uses.note(entry) }
         let waiting = state.withLock { state -> [AuditEvent] in
             defer { state = .open(log) }
             if case .waiting(let events) = state { return events }
             return []
         }
-        for event in waiting { try? log.append(event, durably: false) }
+        for event in waiting { _ = try? log.append(event, durably: false) }
     }
 
     /// Records the use of a key.
@@ -50,7 +56,10 @@ final class AuditRecorder: Sendable {
             }
         }
         guard let log else { return }
-        await pool.run { _ in try? log.append(event, durably: false) }
+        await pool.run { [uses] _ in
+            guard let entry = try? log.append(event, durably: false) else { return }
+            uses.note(entry)
+        }
     }
 }
 
@@ -58,6 +67,8 @@ final class AuditRecorder: Sendable {
 struct AuditedProvider: KeyProvider {
     let base: any KeyProvider
     let recorder: AuditRecorder
+    /// On whose behalf; empty for the store itself.
+    var principal = ""
 
     func describeKey(_ key: KeyReference) async throws(KeyError) -> KeyDescription {
         // Uses no key material, as with AWS KMS's `GetKeyLastUsage`.
@@ -67,8 +78,9 @@ struct AuditedProvider: KeyProvider {
     func generateDataKey(
         under key: KeyReference, context: EncryptionContext
     ) async throws(KeyError) -> DataKey {
-        try await recording("GenerateDataKey", key.text, context) { () throws(KeyError) in
-            try await base.generateDataKey(under: key, context: context)
+        try await recording("GenerateDataKey", key, context) { () throws(KeyError) in
+            let dataKey = try await base.generateDataKey(under: key, context: context)
+            return (dataKey, dataKey.keyID)
         }
     }
 
@@ -76,27 +88,31 @@ struct AuditedProvider: KeyProvider {
         under key: KeyReference, context: EncryptionContext
     ) async throws(KeyError) -> [UInt8] {
         try await recording(
-            "GenerateDataKeyWithoutPlaintext", key.text, context
+            "GenerateDataKeyWithoutPlaintext", key, context
         ) { () throws(KeyError) in
-            try await base.generateDataKeyWithoutPlaintext(under: key, context: context)
+            let wrapped = try await base.generateDataKeyWithoutPlaintext(
+                under: key, context: context)
+            return (wrapped, Keyring.keyID(of: wrapped))
         }
     }
 
     func encrypt(
         _ plaintext: SecretBytes, under key: KeyReference, context: EncryptionContext
     ) async throws(KeyError) -> [UInt8] {
-        try await recording("Encrypt", key.text, context) { () throws(KeyError) in
-            try await base.encrypt(plaintext, under: key, context: context)
+        try await recording("Encrypt", key, context) { () throws(KeyError) in
+            let wrapped = try await base.encrypt(plaintext, under: key, context: context)
+            return (wrapped, Keyring.keyID(of: wrapped))
         }
     }
 
     func decrypt(
         _ wrapped: [UInt8], context: EncryptionContext
     ) async throws(KeyError) -> SecretBytes {
-        try await recording(
-            "Decrypt", Keyring.keyID(of: wrapped)?.text ?? "", context
+        let key = Keyring.keyID(of: wrapped)
+        return try await recording(
+            "Decrypt", key.map(KeyReference.init), context
         ) { () throws(KeyError) in
-            try await base.decrypt(wrapped, context: context)
+            (try await base.decrypt(wrapped, context: context), key)
         }
     }
 
@@ -104,8 +120,10 @@ struct AuditedProvider: KeyProvider {
         _ wrapped: [UInt8], context: EncryptionContext,
         to key: KeyReference, newContext: EncryptionContext
     ) async throws(KeyError) -> [UInt8] {
-        try await recording("ReEncrypt", key.text, newContext) { () throws(KeyError) in
-            try await base.reEncrypt(wrapped, context: context, to: key, newContext: newContext)
+        try await recording("ReEncrypt", key, newContext) { () throws(KeyError) in
+            let rewrapped = try await base.reEncrypt(
+                wrapped, context: context, to: key, newContext: newContext)
+            return (rewrapped, Keyring.keyID(of: rewrapped))
         }
     }
 
@@ -115,15 +133,16 @@ struct AuditedProvider: KeyProvider {
         try await base.isCurrent(wrapped, under: key)
     }
 
+    // The id, where one is known, and not the alias that led to it then.
     private func recording<R>(
-        _ action: String, _ key: String, _ context: EncryptionContext,
-        _ body: () async throws(KeyError) -> R
+        _ action: String, _ key: KeyReference?, _ context: EncryptionContext,
+        _ body: () async throws(KeyError) -> (R, KeyID?)
     ) async throws(KeyError) -> R {
         var event = AuditEvent(
-            action: action, key: key,
-            context: Dictionary(uniqueKeysWithValues: context.pairs.map { ($0.key, $0.value) }))
+            action: action, key: key?.text ?? "", context: context, principal: principal)
         do throws(KeyError) {
-            let result = try await body()
+            let (result, id) = try await body()
+            if let id { event.key = id.text }
             await recorder.record(event)
             return result
         } catch {

@@ -64,15 +64,24 @@ extension Engine {
     /// Records an administrative act. Durable on return, before the act takes effect.
     func recordAct(_ event: AuditEvent) async throws(StoreError) {
         try await withAuditLog { (log) throws(StoreError) in
-            try log.append(event, durably: true)
+            _ = try log.append(event, durably: true)
         }
     }
 
     /// Notes where the log ends, so that it shows when that is cut off. Durable on return.
-    func noteAuditHead() async throws(StoreError) {
+    ///
+    /// - Parameter body: what else to note in the same transaction.
+    func noteAuditHead(
+        with body: @escaping @Sendable (Transaction) throws(StoreError) -> Void = {
+            (_) throws(StoreError) in
+        }
+    ) async throws(StoreError) {
         let head = try await withAuditLog { (log) throws(StoreError) in try log.sync() }
+        let uses = audit.uses.takeUnnoted()
         try await transact { (transaction) throws(StoreError) in
             try transaction.put(Tables.meta, MetaKey.auditHead, head.row)
+            for use in uses { try transaction.put(Tables.meta, use.key, use.value) }
+            try body(transaction)
         }
     }
 }

@@ -45,6 +45,14 @@ public final class Bucket: Sendable {
         return try await engine.keys.keys(of: row, bucketID)
     }
 
+    /// The same; nil when the customer key may not be used.
+    func keysUnlessLocked() async throws(StoreError) -> BucketKeys? {
+        do throws(StoreError) { return try await keys() } catch {
+            guard error.isLock else { throw error }
+            return nil
+        }
+    }
+
     /// A name for a digest that says nothing to whoever has a copy of the store and no key.
     ///
     /// For keys of objects, which are stored in the clear so that they can be listed. The name is

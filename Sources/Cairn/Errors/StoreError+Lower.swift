@@ -63,6 +63,9 @@ extension StoreError {
         self.init(code, doing, cause: error)
     }
 
+    /// Whether a customer key stands before what was asked for, and nothing is wrong with that.
+    var isLock: Bool { code == .keyDisabled || code == .keyUnknown }
+
     init(_ error: KeyError, while doing: String) {
         let code: Code =
             switch error.code {
@@ -72,6 +75,7 @@ extension StoreError {
             case .unsupportedVersion: .formatTooNew
             case .keyDisabled: .keyDisabled
             case .keyNotFound: .keyUnknown
+            case .accessDenied: .accessDenied
             case .limitExceeded: .limitExceeded
             default: .keyUnavailable
             }

@@ -16,8 +16,8 @@ public import CairnKeys
 ///     "team-a/app", configuration: .init(encryption: .customerKey(KeyReference(key.id))))
 /// ```
 public final class KeyService: Sendable {
-    private let engine: Engine
-    private let holder: KeyringHolder
+    let engine: Engine
+    let holder: KeyringHolder
 
     init(_ engine: Engine, _ holder: KeyringHolder) {
         self.engine = engine
@@ -33,13 +33,19 @@ public final class KeyService: Sendable {
 
     /// Creates a customer key with random material (KMS `CreateKey`). Durable on return.
     ///
-    /// - Parameter alias: `alias/` and a name; nil makes none.
+    /// - Parameters:
+    ///   - alias: `alias/` and a name; nil makes none.
+    ///   - description: what the key is for; at most 8192 bytes.
+    ///   - tags: see ``tag(_:with:)``.
     /// - Throws: ``StoreError`` with code `invalidArgument` (the alias is malformed, taken or the
-    ///   store's own), `limitExceeded`, `outOfSpace`, `io`, `closed`.
+    ///   store's own, or a tag is), `limitExceeded`, `outOfSpace`, `io`, `closed`.
     @discardableResult
-    public func createKey(alias: String? = nil) async throws(StoreError) -> KeyDescription {
+    public func createKey(
+        alias: String? = nil, description: String = "", tags: [String: String] = [:]
+    ) async throws(StoreError) -> KeyDescription {
         try await change("CreateKey", nil, alias ?? "") { (keyring) throws(KeyError) in
-            let successor = try keyring.addingKey(alias: alias)
+            let successor = try keyring.addingKey(
+                alias: alias, description: description, tags: tags)
             guard let key = successor.keys.last else {
                 throw KeyError(.keyNotFound, "the keyring lost a key it was given")
             }
@@ -237,18 +243,23 @@ public final class KeyService: Sendable {
         }
         let due = holder.current.destroyingDueKeys()?.destroyed ?? []
         guard !due.isEmpty else { return [] }
-        return try await change(
+        let destroyed = try await change(
             "DeleteKey", nil, due.map(\.text).joined(separator: " ")
         ) { (keyring) throws(KeyError) in
             let next = keyring.destroyingDueKeys()
             return (next?.keyring, next?.destroyed ?? [])
         }
+        let rows = engine.audit.uses.forget(destroyed)
+        try await engine.transact { (transaction) throws(StoreError) in
+            for row in rows { try transaction.delete(Tables.meta, row) }
+        }
+        return destroyed
     }
 
     // MARK: -
 
     // The act is recorded before it takes effect; one that failed after that is recorded again.
-    private func change<R: Sendable>(
+    func change<R: Sendable>(
         _ action: String, _ key: KeyReference?, _ detail: String = "",
         _ body: @escaping @Sendable (Keyring) throws(KeyError) -> (Keyring?, R)
     ) async throws(StoreError) -> R {
@@ -257,12 +268,12 @@ public final class KeyService: Sendable {
         let result = try await engine.withAuditLog { [holder] (log) throws(StoreError) -> R in
             do throws(StoreError) {
                 return try holder.change(body) { () throws(StoreError) in
-                    try log.append(event, durably: true)
+                    _ = try log.append(event, durably: true)
                 }
             } catch {
                 var failure = event
                 failure.outcome = error.code.description
-                try? log.append(failure, durably: true)
+                _ = try? log.append(failure, durably: true)
                 throw error
             }
         }
@@ -296,14 +307,12 @@ extension Engine {
     /// Notes how new the keyring is, so that an older copy of its file shows, and where the audit
     /// log ends.
     func noteKeyring(revision: UInt64) async throws(StoreError) {
-        let head = try await withAuditLog { (log) throws(StoreError) in try log.sync() }
-        try await transact { (transaction) throws(StoreError) in
+        try await noteAuditHead { (transaction) throws(StoreError) in
             let known = try transaction.get(Tables.meta, MetaKey.keyringRevision)
             if try KeyringRevision.decode(known) < revision {
                 try transaction.put(
                     Tables.meta, MetaKey.keyringRevision, RowKey.bigEndian(revision))
             }
-            try transaction.put(Tables.meta, MetaKey.auditHead, head.row)
         }
     }
 }

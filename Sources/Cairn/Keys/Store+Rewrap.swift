@@ -98,9 +98,7 @@ private struct Rewrap {
                 do throws(StoreError) {
                     changes += try await page.rewrapped(bucket, id)
                 } catch {
-                    guard error.code == .keyDisabled || error.code == .keyUnknown else {
-                        throw error
-                    }
+                    guard error.isLock else { throw error }
                     page.report.unavailableBucketCount += 1
                 }
                 page.report.bucketCount += 1

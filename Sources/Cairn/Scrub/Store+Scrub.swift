@@ -23,6 +23,7 @@ extension Store {
 
     /// The blobs that cannot be read whole because of damage that is known.
     ///
+    /// Leaves out buckets whose customer key may not be used now: nobody can read those anyway.
     /// Free of cost where there is no damage; else it reads all recipes' reference lists.
     ///
     /// - Throws: ``StoreError`` with code `cancelled`, `corrupted`, `keyUnavailable`, `io`,
@@ -44,6 +45,7 @@ extension Engine {
             let accounts = try await self.accounts(after: lastAccount)
             for account in accounts {
                 try await account.forEachBucket { (bucket) throws(StoreError) in
+                    guard try await bucket.keysUnlessLocked() != nil else { return }
                     for digest in try await bucket.blobs(rootedIn: chunks) {
                         blobs.append(
                             DamagedBlob(

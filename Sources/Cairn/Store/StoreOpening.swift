@@ -63,7 +63,7 @@ struct StoreOpening: Sendable {
             StoreFormat.storeKeySlot, for: .init(kind: .store, ownerID: storeID))
         if isInstalled {
             try await pool.run { (_) throws(StoreError) in
-                try audit.open(openAuditLog(storeID, storeKey, index))
+                try audit.open(openAuditLog(storeID, storeKey, index), index)
             }
         }
         let segments = try await pool.run { (_) throws(StoreError) in
@@ -247,4 +247,6 @@ enum MetaKey {
     static let catalogueSequence = Array("catalogueSequence".utf8)
     static let keyringRevision = Array("keyringRevision".utf8)
     static let auditHead = Array("auditHead".utf8)
+    /// Followed by the id of a customer key.
+    static let keyUse = Array("keyUse:".utf8)
 }

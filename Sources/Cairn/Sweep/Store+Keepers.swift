@@ -6,7 +6,8 @@ internal import CairnIndex
 extension Store {
     /// What keeps a blob alive, and what giving it up would free.
     ///
-    /// For operators: it looks into every bucket of every account.
+    /// For operators: it looks into every bucket of every account, but for those whose customer key
+    /// may not be used now.
     ///
     /// - Throws: ``StoreError`` with code `cancelled`, `corrupted`, `keyUnavailable`, `io`,
     ///   `closed`.
@@ -25,7 +26,7 @@ extension Store {
             let accounts = try await accounts(after: lastAccount)
             for account in accounts {
                 try await account.forEachBucket { (bucket) throws(StoreError) in
-                    let keys = try await bucket.keys()
+                    guard let keys = try await bucket.keysUnlessLocked() else { return }
                     guard let link = try await bucket.link(digest, keys, snapshot) else { return }
                     var alone = GarbageWalk(engine: engine, snapshot: snapshot)
                     try await alone.release(link)

@@ -105,6 +105,10 @@ private struct Verifier {
         let bucket = Bucket(id, row, engine)
         let keys: BucketKeys
         do throws(StoreError) { keys = try await bucket.keys() } catch {
+            if error.isLock {
+                report.lockedBucketCount += 1
+                return
+            }
             return try note(error, error.message, bucket: bucket.name)
         }
         var found: [UsageCounter: UInt64] = [:]

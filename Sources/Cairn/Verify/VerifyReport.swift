@@ -48,6 +48,9 @@ public struct VerifyReport: Hashable, Sendable {
     /// Damaged places in segments that no chunk needs: what a power cut tore before it was
     /// acknowledged, or dead bytes. Nothing is lost there.
     public internal(set) var unusedDamageCount: UInt64 = 0
+    /// Buckets whose customer key may not be used now, or is destroyed: of their blobs only the
+    /// stored bytes and the references were checked.
+    public internal(set) var lockedBucketCount: UInt64 = 0
     /// The problems, at most ``problemCountMax``.
     public internal(set) var problems: [VerifyProblem] = []
     /// How many problems there are.
