@@ -117,7 +117,7 @@ extension AuditLog {
         try header(number)?.firstSequence ?? UInt64.max
     }
 
-    fileprivate func check(containing noted: [AuditHead]) throws(StoreError) -> AuditReport {
+    func check(containing noted: [AuditHead]) throws(StoreError) -> AuditReport {
         var report = AuditReport()
         var missing = noted
         var previous: AuditFile?

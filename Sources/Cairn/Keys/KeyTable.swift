@@ -19,6 +19,23 @@ final class KeyTable: Sendable {
     struct Purpose: Hashable, Sendable {
         var kind: KeyRow.Kind
         var ownerID: Octets16
+        /// Nil where an older key than expected could open nothing and is not used to seal.
+        var generation: UInt32?
+
+        init(kind: KeyRow.Kind, ownerID: Octets16, generation: UInt32? = nil) {
+            self.kind = kind
+            self.ownerID = ownerID
+            self.generation = generation
+        }
+
+        fileprivate init(_ row: KeyRow) {
+            self.init(kind: row.kind, ownerID: row.ownerID, generation: row.generation)
+        }
+
+        fileprivate func isMet(by other: Purpose) -> Bool {
+            kind == other.kind && ownerID == other.ownerID
+                && (generation == nil || generation == other.generation)
+        }
     }
 
     private enum Opened {
@@ -70,7 +87,8 @@ final class KeyTable: Sendable {
         let indexKey = try await secret(row.indexKeySlot, .bucketIndex, of: bucket)
         return BucketKeys(
             bucketID: bucket, dataKeySlot: row.dataKeySlot,
-            dataKey: try await dataKey(row.dataKeySlot, of: bucket),
+            dataKey: try await secret(
+                row.dataKeySlot, .bucketData, of: bucket, generation: row.generation),
             names: indexKey.withSpan { HMACSHA256(key: $0) },
             domain: try await open(row.domain, of: bucket),
             domains: row.formerDomains + [row.domain])
@@ -105,10 +123,12 @@ final class KeyTable: Sendable {
     }
 
     private func secret(
-        _ slot: UInt32, _ kind: KeyRow.Kind, of bucket: BucketID
+        _ slot: UInt32, _ kind: KeyRow.Kind, of bucket: BucketID, generation: UInt32? = nil
     ) async throws(StoreError) -> SecretBytes {
         do throws(StoreError) {
-            return try await secret(slot, for: Purpose(kind: kind, ownerID: bucket.octets))
+            return try await secret(
+                slot,
+                for: Purpose(kind: kind, ownerID: bucket.octets, generation: generation))
         } catch {
             // Its keys go with a bucket: a handle that is left over is no damage.
             guard error.code == .corrupted, try await !exists(bucket) else { throw error }
@@ -130,8 +150,9 @@ final class KeyTable: Sendable {
     func secret(_ slot: UInt32, for purpose: Purpose) async throws(StoreError) -> SecretBytes {
         if case .secret(let secret)? = cached(slot, purpose) { return secret }
         let epoch = epoch
-        let secret = try await unwrap(slot, purpose)
-        remember(.secret(secret), purpose, in: slot, since: epoch)
+        let row = try await row(slot, for: purpose)
+        let secret = try await unwrap(row)
+        remember(.secret(secret), Purpose(row), in: slot, since: epoch)
         return secret
     }
 
@@ -151,18 +172,20 @@ final class KeyTable: Sendable {
         let purpose =
             reference.copySlot == nil
             ? Purpose(kind: .domain, ownerID: reference.id)
-            : Purpose(kind: .domainCopy, ownerID: bucket.octets)
+            : Purpose(
+                kind: .domainCopy, ownerID: bucket.octets, generation: reference.slot)
         if case .domain(let keys)? = cached(slot, purpose) {
             return OpenDomain(slot: reference.slot, keys: keys)
         }
         let epoch = epoch
-        let secret = try await unwrap(slot, purpose)
+        let row = try await row(slot, for: purpose)
+        let secret = try await unwrap(row)
         let keys = try lower(
             "deriving the keys of a domain",
             core: { () throws(CoreError) in
                 try DomainKeys(domainSecret: secret, storeID: storeID, domainID: reference.id)
             })
-        remember(.domain(keys), purpose, in: slot, since: epoch)
+        remember(.domain(keys), Purpose(row), in: slot, since: epoch)
         return OpenDomain(slot: reference.slot, keys: keys)
     }
 
@@ -239,8 +262,8 @@ final class KeyTable: Sendable {
     /// The row of a slot, which must be for this purpose.
     func row(_ slot: UInt32, for purpose: Purpose) async throws(StoreError) -> KeyRow {
         let row = try await row(slot)
-        guard Purpose(kind: row.kind, ownerID: row.ownerID) == purpose else {
-            throw StoreError(.corrupted, "the key in slot \(slot) is another's")
+        guard purpose.isMet(by: Purpose(row)) else {
+            throw StoreError(.corrupted, "the key in slot \(slot) is another's, or an older one")
         }
         return row
     }
@@ -282,16 +305,12 @@ final class KeyTable: Sendable {
 
     private var epoch: UInt64 { cache.withLock { $0.epoch } }
 
-    private func unwrap(
-        _ slot: UInt32, _ purpose: Purpose
-    ) async throws(StoreError) -> SecretBytes {
-        try await unwrap(row(slot, for: purpose))
-    }
-
     private func cached(_ slot: UInt32, _ purpose: Purpose) -> Opened? {
         let now = clock.now()
         return cache.withLock { cache in
-            guard let entry = cache.entries[slot], entry.purpose == purpose else { return nil }
+            guard let entry = cache.entries[slot], purpose.isMet(by: entry.purpose) else {
+                return nil
+            }
             guard entry.isValid(at: now, lifetime) else {
                 cache.entries[slot] = nil
                 return nil

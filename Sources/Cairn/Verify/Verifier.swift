@@ -55,9 +55,9 @@ private struct Verifier {
             try index.snapshot()
         }
         progress.totalBlobCount = try await countBlobs(snapshot)
-        for bucket in try await buckets(snapshot) {
-            try await check(bucket, snapshot)
-        }
+        let buckets = try await buckets(snapshot)
+        for bucket in buckets { try await check(bucket, snapshot) }
+        try await checkKeys(of: buckets, snapshot)
         if depth == .full { try await readSegments() }
         var audit = ReferenceAudit(engine: engine, snapshot: snapshot, damage: damage)
         try await audit.run(&report)
@@ -123,6 +123,32 @@ private struct Verifier {
         }
         found[.objects] = try await checkObjects(of: bucket, snapshot)
         try await checkUsage(of: bucket, found, snapshot)
+    }
+
+    // A row of a bucket that is older than its newest data key is a copy that was put back.
+    private mutating func checkKeys(
+        of buckets: [(BucketID, BucketRow)], _ snapshot: any IndexSnapshot
+    ) async throws(StoreError) {
+        let rows = Dictionary(uniqueKeysWithValues: buckets.map { ($0.0.octets, $0.1) })
+        let pages = engine.pages(
+            of: Tables.keys, prefix: [], in: snapshot, for: "the verification")
+        for try await page in pages {
+            for entry in page {
+                do throws(StoreError) {
+                    let key = try lower(
+                        "reading a key",
+                        core: { () throws(CoreError) in
+                            try KeyRow(decoding: entry.value)
+                        })
+                    guard key.kind == .bucketData, let row = rows[key.ownerID],
+                        key.generation > row.generation
+                    else { continue }
+                    report.add("the bucket's row is older than its data key", bucket: row.name)
+                } catch {
+                    try note(error, error.message)
+                }
+            }
+        }
     }
 
     private mutating func checkUsage(
