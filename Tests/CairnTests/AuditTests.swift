@@ -153,7 +153,7 @@ import Testing
         let report = try log.check(containing: [log.head])
         #expect(report.problems == [])
         #expect(report.firstSequence > 1000)
-        #expect(report.head.sequence == 4200)
+        #expect(report.head == log.head)
         // An end that was noted long ago is gone with its file, which is no fraud.
         #expect(try log.check(containing: [AuditHead(sequence: 5, code: Octets32())]).isSound)
         #expect(try !log.check(containing: [AuditHead(sequence: 4100, code: Octets32())]).isSound)
@@ -166,7 +166,7 @@ import Testing
         let simulated = SimulatedStore()
         let store = try await simulated.open()
         let keys = try #require(store.keyService)
-        for number in 0..<3 { try await keys.createKey(alias: "alias/\(number)") }
+        for number in 0..<12 { try await keys.createKey(alias: "alias/\(number)") }
         try await store.close()
         return simulated
     }

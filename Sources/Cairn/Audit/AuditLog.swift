@@ -15,6 +15,8 @@ struct AuditEvent: Sendable {
     var outcome = AuditEvent.success
 
     static let success = "ok"
+    /// Older files were removed to save room; the detail is the first entry that is kept.
+    static let filesRemoved = "AuditFilesRemoved"
 }
 
 /// An append-only log whose entries are chained by authentication codes.
@@ -146,17 +148,12 @@ final class AuditLog: Sendable {
     }
 
     /// The header of a file; nil when it is not genuine.
-    func header(_ number: UInt32) throws(StoreError) -> AuditFormat.Header? {
-        let bytes = try lower(
-            "reading the audit log",
-            disk: { () throws(DiskError) -> [UInt8] in
-                let file = try disk.open(AuditFormat.path(number), .read)
-                defer { file.close() }
-                var bytes = [UInt8](repeating: 0, count: AuditFormat.headerByteCount)
-                var span = bytes.mutableSpan
-                _ = try file.read(into: &span, at: 0)
-                return bytes
-            })
+    func header(_ number: UInt32) throws(DiskError) -> AuditFormat.Header? {
+        let file = try disk.open(AuditFormat.path(number), .read)
+        defer { file.close() }
+        var bytes = [UInt8](repeating: 0, count: AuditFormat.headerByteCount)
+        var span = bytes.mutableSpan
+        _ = try file.read(into: &span, at: 0)
         return try? format.decodeHeader(bytes.span, number, storeID).header
     }
 
@@ -199,15 +196,22 @@ final class AuditLog: Sendable {
         try disk.replace(AuditFormat.path(state.number), with: bytes.span)
         state.file = try disk.open(AuditFormat.path(state.number), .readWrite)
         (state.end, state.chain) = (UInt64(bytes.count), code)
-        try removeOldFiles(before: state.number)
+        try removeOldFiles(&state)
     }
 
-    private func removeOldFiles(before current: UInt32) throws(DiskError) {
+    // Announced in the log before it is done: a file that is missing without that was taken away.
+    private func removeOldFiles(_ state: inout State) throws(DiskError) {
         let numbers = try disk.list(StoreFormat.audit).compactMap(AuditFormat.number).sorted()
         let keptCount = Int(max(byteCountMax / Self.fileByteCount, 2))
-        for number in numbers.dropLast(keptCount) where number != current {
-            try disk.remove(AuditFormat.path(number))
+        let removed = numbers.dropLast(keptCount)
+        guard let last = removed.last, let first = numbers.first(where: { $0 > last }) else {
+            return
         }
+        let sequence = try header(first)?.firstSequence ?? state.head.sequence + 1
+        _ = try write(
+            AuditEvent(action: AuditEvent.filesRemoved, detail: String(sequence)), &state)
+        try sync(&state)
+        for number in removed { try disk.remove(AuditFormat.path(number)) }
     }
 }
 

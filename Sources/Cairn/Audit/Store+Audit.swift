@@ -2,6 +2,7 @@
 
 internal import CairnCore
 internal import CairnIndex
+internal import CairnSegments
 
 // The audit log.
 extension Store {
@@ -114,15 +115,24 @@ extension AuditLog {
     }
 
     private func headerSequence(_ number: UInt32) throws(StoreError) -> UInt64 {
-        try header(number)?.firstSequence ?? UInt64.max
+        try lower(
+            "reading the audit log",
+            disk: { () throws(DiskError) in
+                try header(number)?.firstSequence ?? UInt64.max
+            })
     }
 
     func check(containing noted: [AuditHead]) throws(StoreError) -> AuditReport {
         var report = AuditReport()
         var missing = noted
+        // The first entry that may be there, by what the log says of removed files.
+        var start: UInt64 = 1
         var previous: AuditFile?
         for number in try numbers() {
             let file = try file(number) { (entry, code) throws(StoreError) in
+                if entry.action == AuditEvent.filesRemoved, let first = UInt64(entry.detail) {
+                    start = max(start, first)
+                }
                 missing.removeAll { $0.sequence == entry.sequence && $0.code == code }
             }
             guard let file else {
@@ -144,7 +154,10 @@ extension AuditLog {
             report.head = file.head
             previous = file
         }
-        for head in missing where head.sequence >= report.firstSequence {
+        if report.firstSequence > start {
+            report.add("entries \(start) to \(report.firstSequence - 1) are missing")
+        }
+        for head in missing where head.sequence >= start {
             report.add("entry \(head.sequence), noted before, is missing or changed")
         }
         return report
