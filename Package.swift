@@ -75,7 +75,7 @@ let package = Package(
         .target(
             name: "CairnServer",
             dependencies: [
-                "Cairn", "CairnCore", "CairnRegistry",
+                "Cairn", "CairnCore", "CairnKeys", "CairnRegistry",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),

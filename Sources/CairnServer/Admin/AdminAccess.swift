@@ -21,8 +21,13 @@ public protocol AdminAccess: Sendable {
 
     /// Creates an empty bucket. Durable on return.
     ///
-    /// - Throws: `bucketExists`, `nameInvalid`.
-    func createBucket(_ name: String) async throws(AdminError) -> BucketInfo
+    /// - Parameters:
+    ///   - key: the customer key that wraps its keys, by id or alias; nil is the store's own.
+    ///   - deduplication: whom it shares chunks with: `key`, `account` or `bucket`; nil is `key`.
+    /// - Throws: `bucketExists`, `nameInvalid`, `keyUnknown`, `keyDisabled`, `invalidArgument`.
+    func createBucket(
+        _ name: String, key: String?, deduplication: String?
+    ) async throws(AdminError) -> BucketInfo
 
     /// Describes one bucket.
     ///
@@ -105,6 +110,13 @@ public protocol AdminAccess: Sendable {
     /// - Throws: `bucketUnknown`, `uploadUnknown`, `uploadBusy` (bytes are arriving).
     func cancelUpload(_ id: String, in bucket: String) async throws(AdminError)
 
+    /// Answers a call on the key service, the keys of a bucket or the audit log.
+    ///
+    /// - Throws: what the store says: `keyUnknown`, `keyDisabled`, `bucketUnknown`,
+    ///   `invalidArgument`, `limitExceeded`, `accessDenied`; `keyUnavailable` when the keys of the
+    ///   store are governed elsewhere.
+    func perform(_ request: KeyRequest) async throws(AdminError) -> KeyAnswer
+
     /// Figures about the whole store.
     func statistics() async throws(AdminError) -> StatisticsInfo
 
@@ -151,6 +163,13 @@ public typealias AdminByteSource = @Sendable (_ buffer: inout [UInt8]) async thr
 public typealias AdminByteSink = @Sendable (_ buffer: [UInt8]) async throws -> Void
 
 extension AdminAccess {
+    /// Creates an empty bucket under the store's own key. Durable on return.
+    ///
+    /// See ``createBucket(_:key:deduplication:)``.
+    public func createBucket(_ name: String) async throws(AdminError) -> BucketInfo {
+        try await createBucket(name, key: nil, deduplication: nil)
+    }
+
     /// Stores one blob. Durable on return; after an error nothing is kept.
     ///
     /// See ``put(into:expecting:expectedByteCount:from:duplicates:)``.

@@ -60,8 +60,11 @@ public final class AdminClient: AdminAccess {
     }
 
     /// Creates an empty bucket.
-    public func createBucket(_ name: String) async throws(AdminError) -> BucketInfo {
-        try await ask(.POST, .bucket, ["bucket": name])
+    public func createBucket(
+        _ name: String, key: String?, deduplication: String?
+    ) async throws(AdminError) -> BucketInfo {
+        try await ask(
+            .POST, .bucket, ["bucket": name, "key": key, "deduplication": deduplication])
     }
 
     /// Describes one bucket.
@@ -154,6 +157,14 @@ public final class AdminClient: AdminAccess {
         let trailer = try reader.trailer()
         if let blob = trailer.blob { return blob }
         throw trailer.fault?.error ?? Self.malformed
+    }
+
+    // MARK: Keys
+
+    /// Answers a call on the key service, the keys of a bucket or the audit log.
+    public func perform(_ request: KeyRequest) async throws(AdminError) -> KeyAnswer {
+        try await ask(
+            .POST, .keys, body: .bytes(ByteBuffer(bytes: AdminJSON.encode(request))))
     }
 
     // MARK: The store

@@ -45,7 +45,15 @@ struct AdminResponder: HTTPResponder {
         case (.get, .buckets):
             return Self.json(try await access.buckets(after: query["after"], limit: query.limit()))
         case (.get, .bucket): return Self.json(try await access.bucket(query.bucket()))
-        case (.post, .bucket): return Self.json(try await access.createBucket(query.bucket()))
+        case (.post, .bucket):
+            return Self.json(
+                try await access.createBucket(
+                    query.bucket(), key: query["key"], deduplication: query["deduplication"]))
+        case (.post, .keys):
+            // A description of 8 KiB and 50 tags at most, in JSON.
+            let body = try await request.body.collect(upTo: 256 << 10)
+            let call = try AdminJSON.decode(KeyRequest.self, from: Array(body.readableBytesView))
+            return Self.json(try await access.perform(call))
         case (.delete, .bucket):
             try await access.deleteBucket(
                 query.bucket(), withContents: query["contents"] == "delete")

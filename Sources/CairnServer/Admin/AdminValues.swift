@@ -38,11 +38,17 @@ public struct BucketInfo: Codable, Hashable, Sendable {
     public var logicalByteCount: UInt64
     /// How many objects the bucket holds.
     public var objectCount: UInt64
+    /// The customer key that wraps the bucket's keys; nil is the store's own.
+    public var customerKey: String?
+    /// How often the bucket's data key was replaced, plus one.
+    public var keyGeneration: UInt32
+    /// Whom the bucket shares chunks with: `key`, `account` or `bucket`.
+    public var deduplication: String
 
     /// Makes a description from its parts.
     public init(
         name: String, id: String, createdAt: String, blobCount: UInt64, logicalByteCount: UInt64,
-        objectCount: UInt64
+        objectCount: UInt64, customerKey: String?, keyGeneration: UInt32, deduplication: String
     ) {
         self.name = name
         self.id = id
@@ -50,6 +56,9 @@ public struct BucketInfo: Codable, Hashable, Sendable {
         self.blobCount = blobCount
         self.logicalByteCount = logicalByteCount
         self.objectCount = objectCount
+        self.customerKey = customerKey
+        self.keyGeneration = keyGeneration
+        self.deduplication = deduplication
     }
 }
 

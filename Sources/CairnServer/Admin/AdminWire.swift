@@ -5,8 +5,10 @@ internal import FoundationEssentials
 //
 //   GET    /v1/information                          -> ServerInfo
 //   GET    /v1/buckets?after&limit                  -> [BucketInfo]
-//   GET    /v1/bucket?bucket                        -> BucketInfo   (POST creates, DELETE deletes,
-//                                                     also what is in it with contents=delete)
+//   GET    /v1/bucket?bucket                        -> BucketInfo   (DELETE deletes, also what is
+//                                                     in it with contents=delete)
+//   POST   /v1/bucket?bucket&key&deduplication      -> BucketInfo, created
+//   POST   /v1/keys                                 KeyRequest -> KeyAnswer
 //   GET    /v1/blobs?bucket&after&limit             -> BlobListing
 //   GET    /v1/blob?bucket&digest                   -> BlobInfo       (DELETE deletes)
 //   POST   /v1/mount?bucket&digest&from             -> BlobInfo
@@ -24,7 +26,7 @@ internal import FoundationEssentials
 // An error is an AdminFault with status 400 (of the request) or 500 (of the store).
 enum AdminPath: String, CaseIterable {
     case information, buckets, bucket, blobs, blob, mount, bytes, uploads, upload, statistics
-    case verify, sweep, scrub, keepers, backup
+    case verify, sweep, scrub, keepers, backup, keys
 
     /// The prefix names the version of the whole interface.
     static let prefix = "/v1/"

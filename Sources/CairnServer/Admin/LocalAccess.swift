@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 public import Cairn
 public import CairnCore
+internal import CairnKeys
 internal import Glibc
 
 /// Administrates a store that this process has opened.
@@ -58,9 +59,12 @@ public struct LocalAccess: AdminAccess {
     }
 
     /// Creates an empty bucket.
-    public func createBucket(_ name: String) async throws(AdminError) -> BucketInfo {
+    public func createBucket(
+        _ name: String, key: String?, deduplication: String?
+    ) async throws(AdminError) -> BucketInfo {
         do throws(StoreError) {
-            let bucket = try await store.defaultAccount.createBucket(name)
+            let bucket = try await store.defaultAccount.createBucket(
+                name, configuration: BucketConfiguration(key: key, deduplication: deduplication))
             return BucketInfo(try await bucket.describe())
         } catch {
             throw AdminError(error)
@@ -338,7 +342,17 @@ extension BucketInfo {
         self.init(
             name: bucket.name, id: bucket.id, createdAt: bucket.createdAt.description,
             blobCount: UInt64(bucket.blobCount), logicalByteCount: UInt64(bucket.logicalByteCount),
-            objectCount: UInt64(bucket.objectCount))
+            objectCount: UInt64(bucket.objectCount), customerKey: bucket.encryption.keyText,
+            keyGeneration: bucket.keyGeneration, deduplication: bucket.deduplication.name)
+    }
+}
+
+extension BucketEncryption {
+    fileprivate var keyText: String? {
+        switch self {
+        case .storeManaged: nil
+        case .customerKey(let key): key.text
+        }
     }
 }
 
