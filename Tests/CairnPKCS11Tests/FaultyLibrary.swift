@@ -1,8 +1,8 @@
 // Part of Cairn, a content-addressed blob store.
 import CPKCS11
+import CairnCore
 import CairnKeys
 import Foundation
-import Synchronization
 
 @testable import CairnPKCS11
 
@@ -21,8 +21,8 @@ final class FaultyLibrary: @unchecked Sendable {
         var runningCountMax = 0
     }
 
-    private static let state = Mutex(State())
-    private static let original = Mutex<CK_FUNCTION_LIST?>(nil)
+    private static let state = Monitor(State())
+    private static let original = Monitor<CK_FUNCTION_LIST?>(nil)
     private static let gate = NSCondition()
     nonisolated(unsafe) private static var isGateOpen = true
 

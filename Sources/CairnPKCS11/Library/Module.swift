@@ -19,15 +19,15 @@ final class Module: Sendable {
 
     // By the address of the functions: two paths may lead to one library. Never emptied, as
     // libraries stay loaded.
-    private static let all = Mutex<[UInt: Module]>([:])
+    private static let all = Monitor<[UInt: Module]>([:])
 
     let library: Library
     // Held by whoever changes keys, on purpose: the token has no transactions.
     private let administration = Mutex(())
     // Held during C_Initialize and C_Finalize on purpose: they must not meet.
-    private let life = Mutex(Life())
+    private let life = Monitor(Life())
     // Held during C_Login on purpose: no PIN is presented while another one is being tried.
-    private let logins = Mutex<[CK_SLOT_ID: PINVerifier]>([:])
+    private let logins = Monitor<[CK_SLOT_ID: PINVerifier]>([:])
 
     private init(_ library: Library) { self.library = library }
 

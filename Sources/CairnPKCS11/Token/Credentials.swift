@@ -2,7 +2,6 @@
 
 internal import CairnCore
 internal import CairnKeys
-internal import Synchronization
 
 /// The PIN of one provider, presented again only as long as the token has not refused it.
 ///
@@ -11,7 +10,7 @@ internal import Synchronization
 /// provider. Thread-safe.
 final class Credentials: Sendable {
     private let pin: PKCS11PIN
-    private let refusal = Mutex<KeyError?>(nil)
+    private let refusal = Monitor<KeyError?>(nil)
 
     init(_ pin: PKCS11PIN) { self.pin = pin }
 

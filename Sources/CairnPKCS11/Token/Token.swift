@@ -1,7 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
+internal import CairnCore
 internal import CairnKeys
-internal import Synchronization
 
 /// The token of one provider, for all its threads. Thread-safe; calls block.
 final class Token: Sendable {
@@ -9,7 +9,7 @@ final class Token: Sendable {
     private let label: String
     private let credentials: Credentials
     // Held while the module is acquired: one of the threads does that for all.
-    private let module = Mutex<Module?>(nil)
+    private let module = Monitor<Module?>(nil)
 
     /// - Parameter load: Gives the library; tests give one with faults.
     init(

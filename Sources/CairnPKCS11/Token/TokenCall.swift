@@ -1,7 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
+internal import CairnCore
 internal import CairnKeys
-internal import Synchronization
 
 /// A call that waits for a thread, whatever its result.
 protocol WaitingCall: Sendable {
@@ -11,65 +11,70 @@ protocol WaitingCall: Sendable {
     func refuse(_ reason: String)
 }
 
-/// One call and who waits for it; answers exactly once. Thread-safe.
+/// One call and who waits for it; has exactly one answer. Thread-safe.
 final class TokenCall<Result: Sendable>: WaitingCall {
     typealias Answer = Swift.Result<Result, KeyError>
+    typealias Waiter = CheckedContinuation<Void, Never>
 
     private enum Stage {
         case new
-        case refused(KeyError)
-        case waiting(CheckedContinuation<Answer, Never>)
-        case taken
+        case waiting(Waiter)
+        case running(Waiter)
+        case answered(Answer)
     }
 
-    private let stage = Mutex(Stage.new)
+    private let stage = Monitor(Stage.new)
     private let body: @Sendable (TokenSession) throws(KeyError) -> Result
 
     init(_ body: @escaping @Sendable (TokenSession) throws(KeyError) -> Result) {
         self.body = body
     }
 
-    /// Says who waits. Refused already when the task was cancelled before.
-    func wait(with continuation: CheckedContinuation<Answer, Never>) {
-        let refusal: KeyError? = stage.withLock { stage in
-            if case .refused(let error) = stage {
-                stage = .taken
-                return error
-            }
-            stage = .waiting(continuation)
-            return nil
+    /// Says who waits; goes on at once when the task was cancelled before.
+    func wait(with waiter: Waiter) {
+        let isAnswered = stage.withLock { stage in
+            if case .answered = stage { return true }
+            stage = .waiting(waiter)
+            return false
         }
-        if let refusal { continuation.resume(returning: .failure(refusal)) }
+        if isAnswered { waiter.resume() }
+    }
+
+    /// The answer, once the waiter goes on.
+    var answer: Answer? {
+        stage.withLock { stage in
+            if case .answered(let answer) = stage { answer } else { nil }
+        }
     }
 
     func run(on worker: TokenWorker) {
-        let waiter: CheckedContinuation<Answer, Never>? = stage.withLock { stage in
+        let waiter: Waiter? = stage.withLock { stage in
             guard case .waiting(let waiter) = stage else { return nil }
-            stage = .taken
+            stage = .running(waiter)
             return waiter
         }
         guard let waiter else { return }
+        let answer: Answer
         do throws(KeyError) {
-            waiter.resume(returning: .success(try worker.perform(body)))
+            answer = .success(try worker.perform(body))
         } catch {
-            waiter.resume(returning: .failure(error))
+            answer = .failure(error)
         }
+        stage.withLock { $0 = .answered(answer) }
+        waiter.resume()
     }
 
     func refuse(_ reason: String) {
-        let error = KeyError(.unavailable, reason)
-        let waiter: CheckedContinuation<Answer, Never>? = stage.withLock { stage in
+        let waiter: Waiter? = stage.withLock { stage in
+            let waiter: Waiter?
             switch stage {
-            case .new:
-                stage = .refused(error)
-                return nil
-            case .waiting(let waiter):
-                stage = .taken
-                return waiter
-            case .refused, .taken:
-                return nil
+            case .new: waiter = nil
+            case .waiting(let found): waiter = found
+            case .running, .answered: return nil
             }
+            stage = .answered(.failure(KeyError(.unavailable, reason)))
+            return waiter
         }
-        waiter?.resume(returning: .failure(error))
+        waiter?.resume()
     }
 }

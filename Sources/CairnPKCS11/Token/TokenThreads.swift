@@ -52,7 +52,7 @@ final class TokenThreads: Sendable {
         _ body: @escaping @Sendable (TokenSession) throws(KeyError) -> Result
     ) async throws(KeyError) -> Result {
         let call = TokenCall(body)
-        let result = await withTaskCancellationHandler {
+        await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 call.wait(with: continuation)
                 submit(call)
@@ -60,7 +60,10 @@ final class TokenThreads: Sendable {
         } onCancel: {
             call.refuse("the call was cancelled")
         }
-        return try result.get()
+        guard let answer = call.answer else {
+            throw KeyError(.unavailable, "a call of the token ended without an answer")
+        }
+        return try answer.get()
     }
 
     /// Refuses calls that wait and calls to come, and returns when those under way have ended and
