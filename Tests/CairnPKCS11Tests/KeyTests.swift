@@ -142,6 +142,25 @@ extension SoftHSMTests {
             }
         }
 
+        @Test func `of two records that give one alias the same one counts for all`() async throws {
+            try await withProvider { token, provider in
+                try await provider.createKey()
+                let ids = try await provider.keys().map(\.id)
+                // As when two processes give an alias at one moment.
+                for id in ids {
+                    let octets = try #require(Octets16(uuid: id.text))
+                    try token.withSession { session in
+                        let record = TokenRecord(.alias, of: octets, number: 1, text: other.text)
+                        try session.create(TokenObjects.new(record))
+                    }
+                }
+                let smallest = ids.min { $0.text < $1.text }
+                #expect(try await provider.describeKey(other).id == smallest)
+                let isListed = try await provider.keys().filter { $0.aliases.contains(other.text) }
+                #expect(isListed.map(\.id) == [smallest])
+            }
+        }
+
         @Test func `neither material nor a record alone is a usable key`() async throws {
             try await withProvider { token, provider in
                 let ids = [SystemRandom().octets16(), SystemRandom().octets16()]

@@ -24,15 +24,15 @@ enum SoftHSM {
     static let isExpected =
         isInstalled || ProcessInfo.processInfo.environment["CI"] == "true"
 
-    private static let isInstalled =
+    static let isInstalled =
         [libraryPath, toolPath].allSatisfy(FileManager.default.fileExists)
     private static let paths = [
         "/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
         "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
     ]
 
-    // Its name is set once: the environment is no place to change while threads run. Its content
-    // belongs to the test that is running.
+    // Its name is set once, and by nobody else: the first such call leaves the old environment in
+    // its place for threads that are reading it. Its content belongs to the test that is running.
     static let configurationPath: String = {
         let path =
             FileManager.default.temporaryDirectory.path
@@ -50,6 +50,9 @@ final class SoftToken: Sendable {
     let directory: TemporaryDirectory
 
     init() async throws {
+        guard SoftHSM.isInstalled else {
+            throw Failure(reason: "install Debian's package softhsm2, as Tools/test does")
+        }
         directory = try TemporaryDirectory()
         try FileManager.default.createDirectory(
             atPath: directory.path("tokens"), withIntermediateDirectories: false)

@@ -16,7 +16,7 @@ public import CairnKeys
 /// try await provider.createKey(alias: KeyReference.defaultAlias)
 /// let dataKey = try await provider.generateDataKey(
 ///     under: .default, context: EncryptionContext(["bucket": id]))
-/// try await provider.close()
+/// await provider.close()
 /// ```
 ///
 /// Calls come from any task. They wait for one of a few threads of the provider's own, and never
