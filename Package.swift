@@ -29,6 +29,7 @@ let package = Package(
         .library(name: "Cairn", targets: ["Cairn"]),
         .library(name: "CairnRegistry", targets: ["CairnRegistry"]),
         .library(name: "CairnServer", targets: ["CairnServer"]),
+        .library(name: "CairnPKCS11", targets: ["CairnPKCS11"]),
         .library(name: "CairnTesting", targets: ["CairnTesting"]),
         .executable(name: "cairn", targets: ["cairn"]),
     ],
@@ -53,6 +54,9 @@ let package = Package(
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .systemLibrary(
             name: "CRocksDB", pkgConfig: "rocksdb", providers: [.apt(["librocksdb-dev"])]),
+        // Declarations alone: the library behind them is loaded when a provider is opened.
+        .systemLibrary(
+            name: "CPKCS11", pkgConfig: "p11-kit-1", providers: [.apt(["libp11-kit-dev"])]),
         .target(name: "CairnKernels"),
 
         // MARK: The store, from the bottom up
@@ -64,6 +68,9 @@ let package = Package(
         .target(
             name: "CairnIndex", dependencies: ["CairnCore", "CRocksDB"], swiftSettings: strict),
         .target(name: "CairnKeys", dependencies: ["CairnCore"], swiftSettings: strict),
+        .target(
+            name: "CairnPKCS11", dependencies: ["CPKCS11", "CairnCore", "CairnKeys"],
+            swiftSettings: strict),
         .target(
             name: "Cairn", dependencies: ["CairnCore", "CairnSegments", "CairnIndex", "CairnKeys"],
             swiftSettings: strict),
@@ -117,6 +124,12 @@ let package = Package(
             name: "CairnKeysTests",
             dependencies: ["CairnCore", "CairnKeys", "CairnTesting", "CairnTestSupport"],
             swiftSettings: settings),
+        .testTarget(
+            name: "CairnPKCS11Tests",
+            dependencies: [
+                "CPKCS11", "CairnCore", "CairnKeys", "CairnPKCS11", "CairnTesting",
+                "CairnTestSupport",
+            ], swiftSettings: settings),
         .testTarget(
             name: "CairnTests",
             dependencies: [

@@ -185,6 +185,7 @@ struct Layer: Sendable {
         Layer(module: "COpenSSL", imports: [], systemModules: []),
         Layer(module: "CLZ4", imports: [], systemModules: []),
         Layer(module: "CRocksDB", imports: [], systemModules: []),
+        Layer(module: "CPKCS11", imports: [], systemModules: []),
         Layer(module: "CairnKernels", imports: [], systemModules: []),
         Layer(
             module: "CairnCore", imports: ["CLZ4", "COpenSSL", "CairnKernels"],
@@ -192,6 +193,9 @@ struct Layer: Sendable {
         Layer(module: "CairnSegments", imports: ["CairnCore"], systemModules: standard),
         Layer(module: "CairnIndex", imports: ["CRocksDB", "CairnCore"], systemModules: standard),
         Layer(module: "CairnKeys", imports: ["CairnCore"], systemModules: standard),
+        Layer(
+            module: "CairnPKCS11", imports: ["CPKCS11", "CairnCore", "CairnKeys"],
+            systemModules: standard),
         Layer(
             module: "Cairn", imports: store.subtracting(["Cairn"]), systemModules: standard),
         Layer(module: "CairnRegistry", imports: ["Cairn", "CairnCore"], systemModules: nil),

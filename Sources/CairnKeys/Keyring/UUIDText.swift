@@ -1,19 +1,19 @@
 // Part of Cairn, a content-addressed blob store.
-internal import CairnCore
+package import CairnCore
 
 /// The bytes before each hyphen of a UUID's text: 8-4-4-4-12 digits (RFC 9562, section 4).
 private let hyphenPositions: Set<Int> = [4, 6, 8, 10]
 
 extension KeyID {
     /// The lower-case text of a UUID.
-    init(uuid: Octets16) {
+    package init(uuid: Octets16) {
         self.init(unchecked: uuid.uuidText)
     }
 }
 
 extension Octets16 {
     /// A random UUID (version 4, RFC 9562 section 5.4).
-    static func randomUUID(from random: any RandomSource) -> Octets16 {
+    package static func randomUUID(from random: any RandomSource) -> Octets16 {
         var bytes = random.octets16().bytes
         bytes[6] = bytes[6] & 0x0f | 0x40
         bytes[8] = bytes[8] & 0x3f | 0x80
@@ -21,7 +21,7 @@ extension Octets16 {
     }
 
     /// The 36 characters of a UUID in lower case.
-    var uuidText: String {
+    package var uuidText: String {
         let digits = Array("0123456789abcdef".utf8)
         var text: [UInt8] = []
         for (index, byte) in bytes.enumerated() {
@@ -35,7 +35,7 @@ extension Octets16 {
     }
 
     /// Reads exactly the form that ``uuidText`` writes: one id has one text.
-    init?(uuid text: String) {
+    package init?(uuid text: String) {
         let digits = text.utf8.filter { $0 != UInt8(ascii: "-") }
         guard digits.count == 2 * Self.byteCount else { return nil }
         var bytes: [UInt8] = []

@@ -4,7 +4,7 @@ internal import Glibc
 
 /// A thread of the operating system that runs one closure. Join it once, from another thread.
 @safe
-struct WorkerThread: Sendable {
+package struct WorkerThread: Sendable {
     private final class Start {
         let body: @Sendable () -> Void
         init(_ body: @escaping @Sendable () -> Void) { self.body = body }
@@ -13,7 +13,7 @@ struct WorkerThread: Sendable {
     private let handle: pthread_t
 
     /// Starts the thread; nil when the system gives none.
-    init?(_ body: @escaping @Sendable () -> Void) {
+    package init?(_ body: @escaping @Sendable () -> Void) {
         let start = unsafe Unmanaged.passRetained(Start(body))
         var handle = pthread_t()
         let result = unsafe pthread_create(
@@ -31,8 +31,9 @@ struct WorkerThread: Sendable {
         self.handle = handle
     }
 
-    func join() { pthread_join(handle, nil) }
+    /// Waits for the end of the thread.
+    package func join() { pthread_join(handle, nil) }
 
     /// Lets the thread end on its own; instead of joining it.
-    func detach() { pthread_detach(handle) }
+    package func detach() { pthread_detach(handle) }
 }
