@@ -223,7 +223,9 @@ import Testing
         let one = try await store.defaultAccount.bucket("b7").rewrap()
         #expect(one == 2)
         // The task is cancelled after the first page.
-        let task = Task { try await store.rewrapKeys(under: key) { _ in withUnsafeCurrentTask { $0?.cancel() } } }
+        let task = Task {
+            try await store.rewrapKeys(under: key) { _ in withUnsafeCurrentTask { $0?.cancel() } }
+        }
         _ = await task.result
         let report = try await store.rewrapKeys(under: key)
         #expect(report.bucketCount == 40)

@@ -220,7 +220,8 @@ import Testing
             _ = try await alice.decrypt(dataKey.wrapped, context: context)
         }
         let entries = try await store.auditEntries().filter { $0.principal == "alice" }
-        #expect(entries.map(\.action) == ["GenerateDataKey", "GenerateDataKey", "Decrypt", "Decrypt"])
+        #expect(
+            entries.map(\.action) == ["GenerateDataKey", "GenerateDataKey", "Decrypt", "Decrypt"])
         #expect(entries.map(\.outcome) == ["accessDenied", "ok", "ok", "accessDenied"])
         #expect(entries.allSatisfy { $0.key == key.text && $0.context == context })
         try await store.close()

@@ -21,7 +21,7 @@ struct CairnCommand: AsyncParsableCommand {
             StatCommand.self, ListCommand.self, RemoveCommand.self, MountCommand.self,
             UploadCommand.self, WhyCommand.self, SweepCommand.self, ScrubCommand.self,
             VerifyCommand.self, BackupCommand.self, RepairCommand.self, StatisticsCommand.self,
-            ServeCommand.self,
+            KeyCommand.self, AuditCommand.self, ServeCommand.self,
         ])
 
     static func main() async {

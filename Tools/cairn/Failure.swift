@@ -101,13 +101,13 @@ extension Failure {
         Exit codes:
           0    done
           1    failed for a reason without a code of its own
-          3    not found: the store, the bucket, the blob or the upload session
+          3    not found: the store, the bucket, the blob, the upload session or the key
           4    in the way: already exists, not empty, or still referenced
           5    integrity: damaged bytes, or bytes that do not match their digest
           6    busy: another process holds the store, or its server does not answer
           7    no space left on the disk
           8    a file named on the command line cannot be read or written
-          9    key: wrong passphrase or key file, or the key cannot be had
+          9    key: wrong passphrase or key file, or the key is disabled or cannot be had
           64   usage: a wrong option, name, digest or argument
         """
 
@@ -117,7 +117,7 @@ extension Failure {
     private static func exitCode(of code: String) -> Int32 {
         switch code {
         case "storeNotFound", "bucketUnknown", "blobUnknown", "uploadUnknown", "uploadExpired",
-            "accountUnknown", "objectUnknown":
+            "accountUnknown", "objectUnknown", "keyUnknown":
             3
         case "storeExists", "bucketExists", "bucketNotEmpty", "blobReferenced",
             "preconditionFailed":
@@ -126,7 +126,9 @@ extension Failure {
         case "storeLocked", "uploadBusy", "unreachable": 6
         case "outOfSpace": 7
         case "file": 8
-        case "wrongPassphrase", "keyUnavailable", "passphraseMissing": 9
+        case "wrongPassphrase", "keyUnavailable", "keyDisabled", "accessDenied",
+            "passphraseMissing":
+            9
         case "nameInvalid", "digestInvalid", "invalidArgument", "rangeInvalid": 64
         default: 1
         }
@@ -144,6 +146,10 @@ extension Failure {
         case "wrongPassphrase":
             "Give --passphrase-file or --key-file as when the store was created."
         case "bucketUnknown": "See `cairn bucket ls` and `cairn bucket create`."
+        case "keyDisabled": "See `cairn key describe`, and enable it with `cairn key enable`."
+        case "keyUnknown": "See `cairn key ls`."
+        case "domainMismatch":
+            "Put the file itself, or create both buckets with `--dedup account`."
         case "bucketNotEmpty": "Remove its blobs first (`cairn ls`, `cairn rm`), or give --force."
         case "corrupted":
             "See what else is damaged with `cairn verify`; if the store does not open, rebuild its "

@@ -95,6 +95,26 @@ enum Document {
         var digests: [String]?
     }
 
+    /// The customer keys of a store.
+    struct Keys: Encodable {
+        let keys: [KeyInfo]
+    }
+
+    /// The versions of a key.
+    struct KeyVersions: Encodable {
+        let versions: [KeyVersionInfo]
+    }
+
+    /// The grants of a key.
+    struct Grants: Encodable {
+        let grants: [GrantInfo]
+    }
+
+    /// An alias that was removed.
+    struct RemovedAlias: Encodable {
+        let alias: String
+    }
+
     /// A server that accepts connections.
     struct Serving: Encodable {
         let address: String

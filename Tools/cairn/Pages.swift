@@ -6,15 +6,17 @@ enum Pages {
     static let countMax = 1000
 
     /// All elements, page by page; `next` gets the last element already there.
+    ///
+    /// - Parameter count: the size of a page.
     static func all<Element>(
-        _ next: (Element?) async throws -> [Element]
+        of count: Int = countMax, _ next: (Element?) async throws -> [Element]
     ) async throws -> [Element] {
         var all: [Element] = []
         var page: [Element]
         repeat {
             page = try await next(all.last)
             all += page
-        } while page.count == countMax
+        } while page.count == count
         return all
     }
 }

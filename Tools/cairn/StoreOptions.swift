@@ -17,7 +17,8 @@ struct StoreOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "A file whose first line is the passphrase of the store; `-` asks for it "
-                + "(default: $CAIRN_PASSPHRASE_FILE).", valueName: "file"))
+                + "(default: $CAIRN_PASSPHRASE_FILE, else the passphrase in $CAIRN_PASSPHRASE).",
+            valueName: "file"))
     var passphraseFile: String?
 
     @Option(
@@ -49,7 +50,8 @@ struct StoreOptions: ParsableArguments {
     func unlock(isNew: Bool = false) throws -> KeyringUnlock {
         if let keyFile { return .keyFile(path: keyFile) }
         guard let file = passphraseFile ?? Self.environment("CAIRN_PASSPHRASE_FILE") else {
-            return .keyFile(path: nil)
+            return Self.environment("CAIRN_PASSPHRASE").map { .passphrase($0) }
+                ?? .keyFile(path: nil)
         }
         return .passphrase(try Passphrase.read(from: file, isNew: isNew))
     }

@@ -6,8 +6,11 @@ internal import CairnServer
 struct BucketCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bucket",
-        abstract: "Create, list, describe and remove buckets.",
-        subcommands: [Create.self, List.self, Describe.self, Remove.self])
+        abstract: "Create, list, describe and remove buckets, and govern their keys.",
+        subcommands: [
+            Create.self, List.self, Describe.self, Remove.self, SetKey.self, RotateKey.self,
+            Rewrap.self, Shred.self,
+        ])
 
     /// Creates a bucket.
     struct Create: StoreCommand {
@@ -23,8 +26,23 @@ struct BucketCommand: AsyncParsableCommand {
         @Argument(help: "The bucket's name.")
         var name: String
 
+        @Option(
+            help: ArgumentHelp(
+                "The customer key of the bucket, by id or alias (default: the store's own).",
+                valueName: "key"))
+        var key: String?
+
+        @Option(
+            help: ArgumentHelp(
+                "Whom the bucket shares chunks with: `key` (buckets under the same key), "
+                    + "`account` (all that ask for it, whatever their keys) or `bucket` (none).",
+                valueName: "whom"))
+        var dedup: String?
+
         func perform() async throws {
-            let bucket = try await withAccess { try await $0.createBucket(name) }
+            let bucket = try await withAccess { access in
+                try await access.createBucket(name, key: key, deduplication: dedup)
+            }
             try options.json ? Output.json(bucket) : Output.line(bucket.name)
         }
     }
@@ -68,6 +86,9 @@ struct BucketCommand: AsyncParsableCommand {
                 ("blobs", "\(bucket.blobCount)"),
                 ("bytes", "\(bucket.logicalByteCount)"),
                 ("objects", "\(bucket.objectCount)"),
+                ("key", bucket.customerKey ?? "the store's own"),
+                ("key generation", "\(bucket.keyGeneration)"),
+                ("deduplication", bucket.deduplication),
             ])
         }
     }
