@@ -26,6 +26,7 @@ let package = Package(
     name: "cairn",
     products: [
         .library(name: "CairnCore", targets: ["CairnCore"]),
+        .library(name: "CairnKeys", targets: ["CairnKeys"]),
         .library(name: "Cairn", targets: ["Cairn"]),
         .library(name: "CairnRegistry", targets: ["CairnRegistry"]),
         .library(name: "CairnServer", targets: ["CairnServer"]),
@@ -98,7 +99,7 @@ let package = Package(
         .executableTarget(
             name: "cairn",
             dependencies: [
-                "Cairn", "CairnCore", "CairnServer",
+                "Cairn", "CairnCore", "CairnKeys", "CairnServer",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], path: "Tools/cairn", swiftSettings: strict),

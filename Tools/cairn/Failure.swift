@@ -1,5 +1,6 @@
 // Part of Cairn, a content-addressed blob store.
 internal import Cairn
+internal import CairnKeys
 internal import CairnServer
 
 /// What a command tells its caller when it fails.
@@ -50,12 +51,12 @@ struct Failure {
             switch error {
             case let error as AdminError: (error.message, error.cause)
             case let error as StoreError: (error.message, error.cause)
+            case let error as KeyError: (error.message, error.cause)
             default: ("\(error)", nil)
             }
-        guard let rest = cause.map(text), !rest.hasPrefix(message) else {
-            return cause.map(text) ?? message
-        }
-        return "\(message): \(rest)"
+        guard let rest = cause.map(text) else { return message }
+        if rest.hasPrefix(message) { return rest }
+        return message.hasSuffix(rest) ? message : "\(message): \(rest)"
     }
 
     private init(code: String, message: String, directory: String) {

@@ -79,7 +79,8 @@ extension StoreError {
             case .limitExceeded: .limitExceeded
             default: .keyUnavailable
             }
-        self.init(code, doing, cause: error)
+        // Which key, and what to do: of use to every caller.
+        self.init(code, "\(doing): \(error.message)", cause: error)
     }
 }
 
