@@ -200,11 +200,12 @@ struct Layer: Sendable {
             module: "Cairn", imports: store.subtracting(["Cairn"]), systemModules: standard),
         Layer(module: "CairnRegistry", imports: ["Cairn", "CairnCore"], systemModules: nil),
         Layer(
-            module: "CairnServer", imports: ["Cairn", "CairnCore", "CairnRegistry"],
+            module: "CairnServer", imports: ["Cairn", "CairnCore", "CairnKeys", "CairnRegistry"],
             systemModules: nil),
         Layer(module: "CairnTesting", imports: store, systemModules: nil),
         Layer(
-            module: "cairn", imports: ["Cairn", "CairnCore", "CairnServer"], systemModules: nil),
+            module: "cairn", imports: ["Cairn", "CairnCore", "CairnKeys", "CairnServer"],
+            systemModules: nil),
     ]
 
     static func findings(in file: SourceFile) -> [String] {

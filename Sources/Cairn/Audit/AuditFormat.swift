@@ -34,7 +34,7 @@ struct AuditFormat: Sendable {
 
     private let key: HMACSHA256
 
-    // HKDF-SHA-512(secret: store key, salt: storeID, info: label).            On disk: never change.
+    // HKDF-SHA-512(secret: store key, salt: storeID, info: label).  On disk: never change.
     private static let label = Array("cairn audit 1".utf8)
 
     init(storeKey: SecretBytes, storeID: Octets16) throws(StoreError) {

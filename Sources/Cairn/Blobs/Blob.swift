@@ -5,8 +5,8 @@ internal import CairnCore
 /// An open blob: its keys and the root of its tree are at hand.
 ///
 /// Opening costs one index read; reading goes on when the blob is deleted from the bucket
-/// meanwhile, and ends when the bucket's customer key is disabled or its data key destroyed. Thread-safe; any number of readers
-/// may run at once. Nothing has to be closed.
+/// meanwhile, and ends when the bucket's customer key is disabled or its data key destroyed.
+/// Thread-safe; any number of readers may run at once. Nothing has to be closed.
 public final class Blob: Sendable {
     enum Source: Sendable {
         /// The bytes of a blob too small for a segment.

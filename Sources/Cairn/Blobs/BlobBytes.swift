@@ -10,8 +10,8 @@ internal import Synchronization
 public struct BlobBytes: AsyncSequence, Sendable {
     /// One buffer of bytes: 1 byte to 1 MiB, or one chunk if that is longer.
     public typealias Element = [UInt8]
-    /// Reading reports ``StoreError``: `corrupted`, `keyDisabled`, `keyUnavailable`, `bucketUnknown`
-    /// (it was shredded), `io`, `closed`.
+    /// Reading reports ``StoreError``: `corrupted`, `keyDisabled`, `keyUnavailable`,
+    /// `bucketUnknown` (it was shredded), `io`, `closed`.
     public typealias Failure = StoreError
 
     static let bufferByteCount = 1 << 20

@@ -42,8 +42,8 @@ extension Account {
     /// Not destroyed are copies elsewhere: backups, and snapshots of the file system. Where those
     /// count too, give the bucket a customer key of its own and destroy that key.
     ///
-    /// - Throws: ``StoreError`` with code `bucketUnknown`, `nameInvalid`, `cancelled`, `outOfSpace`,
-    ///   `io`, `closed`. Once the bucket is gone, calling again throws `bucketUnknown`; call
+    /// - Throws: ``StoreError`` with code `bucketUnknown`, `nameInvalid`, `cancelled`,
+    ///   `outOfSpace`, `io`, `closed`. Once the bucket is gone, calling again throws `bucketUnknown`; call
     ///   ``Store/purgeDeletedKeys()`` when the first call failed behind that.
     public func shredBucket(_ name: String) async throws(StoreError) -> ShredReceipt {
         let bucket = try await bucket(name)

@@ -231,8 +231,8 @@ public final class KeyService: Sendable {
 
     /// Rotates and destroys the keys whose time has come. Durable on return.
     ///
-    /// The server does so every hour, and opening a store does; whoever embeds a store calls it
-    /// now and then.
+    /// The server does so with its other upkeep, and opening a store does; whoever embeds a store
+    /// calls it now and then.
     ///
     /// - Returns: the keys that were destroyed.
     /// - Throws: ``StoreError`` with code `limitExceeded`, `outOfSpace`, `io`, `closed`.

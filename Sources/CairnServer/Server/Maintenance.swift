@@ -26,6 +26,9 @@ struct Maintenance: Service {
         scrub.byteRateMax = configuration.maintenanceByteRateMax
         scrub.byteCountMax = configuration.scrubByteCount
         do throws(StoreError) {
+            for key in try await store.keyService?.runSchedule() ?? [] {
+                logger.notice("customer key destroyed", metadata: ["key": "\(key)"])
+            }
             let swept = try await store.sweep()
             let compacted = try await store.compact(compaction)
             let scrubbed = try await store.scrub(scrub)

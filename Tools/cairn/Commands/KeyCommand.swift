@@ -8,8 +8,8 @@ struct KeyCommand: AsyncParsableCommand {
         commandName: "key",
         abstract: "Create customer keys and govern them.",
         discussion: """
-            A KEY is named by its id or by one of its aliases. Each change is recorded in the audit \
-            log (see `cairn audit`). With a server running it takes effect at once.
+            A KEY is named by its id or by one of its aliases. Each change is recorded in the \
+            audit log (see `cairn audit`). With a server running it takes effect at once.
             """,
         subcommands: [
             Create.self, List.self, Describe.self, Alias.self, Enable.self, Disable.self,
