@@ -16,13 +16,21 @@ import Testing
 
     @Test func `a secret is wiped when it is released`() throws {
         let random = ForgettingRandom(seed: 0x51)
+        let end = 64..<96
+        // Between any two copies, so that the allocator neither returns nor reuses all memory.
+        var others: [SecretBytes] = []
         func use() throws {
-            let secret = SecretBytes.random(byteCount: 32, from: random)
-            #expect(try ProcessMemory.copyCount(of: random, draw: 1) > 0)
-            #expect(secret.byteCount == 32)
+            var copies = [SecretBytes.random(byteCount: 96, from: random)]
+            for _ in 0..<64 {
+                others.append(SecretBytes("other"))
+                copies.append(copies[0].withSpan { SecretBytes(copying: $0) })
+            }
+            let count = try ProcessMemory.copyCount(of: random, draw: 1001, end)
+            #expect(count == copies.count)
         }
         try use()
-        #expect(try ProcessMemory.copyCount(of: random, draw: 1) == 0)
+        #expect(try ProcessMemory.copyCount(of: random, draw: 1001, end) == 0)
+        #expect(others.count == 64)
     }
 
     @Test func `no memory holds a keyring's material when the keyring is released`() async throws {
@@ -32,6 +40,19 @@ import Testing
         for draw in [2, 3] {
             #expect(try ProcessMemory.copyCount(of: random, draw: draw) == 0, "draw \(draw)")
         }
+    }
+
+    @Test func `a data key that nobody asked to see is nowhere in memory`() async throws {
+        let random = ForgettingRandom(seed: 0x53)
+        let keyring = try Keyring.create(
+            protection: ProtectionKind.keyFile.right, random: random, clock: FixedClock())
+        let wrapped = try await keyring.generateDataKeyWithoutPlaintext(
+            under: .default, context: context)
+        // Behind the salt of the file and the material of the key.
+        #expect(try ProcessMemory.copyCount(of: random, draw: 3) == 0)
+        let plaintext = try await keyring.decrypt(wrapped, context: context)
+        #expect(try ProcessMemory.copyCount(of: random, draw: 3) > 0)
+        #expect(plaintext.byteCount == 32)
     }
 
     /// Makes two keys, lets them wrap, changes one and reads all from a file.
@@ -87,9 +108,14 @@ private enum ProcessMemory {
     /// Larger areas are reserved by sanitizers, not used.
     private static let areaByteCountMax: UInt = 1 << 30
 
-    /// How often a draw of 32 bytes stands somewhere in writable memory.
-    static func copyCount(of random: ForgettingRandom, draw: Int) throws -> Int {
-        let pattern = UnsafeMutableRawBufferPointer.allocate(byteCount: 32, alignment: 16)
+    /// How often a part of a draw stands somewhere in writable memory.
+    ///
+    /// - Parameter range: Not the begin, over which the allocator writes when memory is freed.
+    static func copyCount(
+        of random: ForgettingRandom, draw: Int, _ range: Range<Int> = 16..<32
+    ) throws -> Int {
+        let pattern = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: range.count, alignment: 16)
         // Pieces overlap by the length of the pattern.
         let piece = UnsafeMutableRawBufferPointer.allocate(
             byteCount: pieceByteCount + pattern.count, alignment: 16)
@@ -99,7 +125,9 @@ private enum ProcessMemory {
                 buffer.deallocate()
             }
         }
-        for index in pattern.indices { pattern[index] = random.byte(index, ofDraw: draw) }
+        for index in pattern.indices {
+            pattern[index] = random.byte(range.lowerBound + index, ofDraw: draw)
+        }
         let memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC)
         try #require(memory >= 0)
         defer { close(memory) }
