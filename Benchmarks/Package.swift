@@ -29,6 +29,14 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "ComparisonBenchmarks", swiftSettings: settings),
         .executableTarget(
+            name: "KeyBenchmarks",
+            dependencies: [
+                .product(name: "Cairn", package: "cairn"),
+                .product(name: "CairnCore", package: "cairn"),
+                .product(name: "CairnKeys", package: "cairn"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "KeyBenchmarks", swiftSettings: settings),
+        .executableTarget(
             name: "UpkeepBenchmarks",
             dependencies: [
                 .product(name: "Cairn", package: "cairn"),

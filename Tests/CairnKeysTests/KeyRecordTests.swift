@@ -194,14 +194,14 @@ import Testing
             #expect(twice.grants == key.grants)
         }
         for index in good.indices {
-            for byte in UInt8.min...UInt8.max {
+            for byte in [0, 0xff, 0x20] + (0..<8).map({ good[index] ^ 1 << UInt8($0) }) {
                 var bytes = good
                 bytes[index] = byte
                 try check(bytes)
             }
         }
         let random = SeededRandom(seed: 5)
-        for _ in 0..<20_000 {
+        for _ in 0..<5000 {
             var bytes = good
             for _ in 0...random.number(below: 4) {
                 bytes[random.number(below: bytes.count)] = UInt8(random.number(below: 256))
@@ -213,7 +213,7 @@ import Testing
             try check(bytes)
         }
         // Ids, times, keys and letters can be anything.
-        #expect(readCount > 10_000)
+        #expect(readCount > 1000)
     }
 
     // MARK: - Fixture

@@ -30,6 +30,43 @@ import Testing
         }
     }
 
+    @Test func `nothing about labels and grants shows a secret`() async throws {
+        let random = SeededRandom(seed: 13)
+        let key = KeyReference.default
+        let plain = try ProtectionKind.keyFile.makeKeyring(random: random)
+        let material = try #require(random.drawsOf32.dropFirst().first)
+        let keyring = try plain.decorating(key)
+        let context = try EncryptionContext(["bucket": Self.contextValue])
+        let secret = [UInt8](0xd0...0xef)
+        let wrapped = try await keyring.encrypt(
+            SecretBytes(secret), under: key, context: context)
+        let bob = try keyring.acting(as: "user/bob")
+        let grants = try keyring.grants(of: key)
+        let versions = try keyring.versions(of: key)
+        var values: [Any] = [
+            keyring, bob, try GrantedKeys(principal: "user/ann") { keyring },
+            try await bob.describeKey(key), try await bob.decrypt(wrapped, context: context),
+            grants, versions, KeyOperation.allCases,
+        ]
+        values += grants.map(\.constraint)
+        let errors = await refusals(of: keyring, wrapped, context)
+        values += errors
+        let secrets = [material, secret, [UInt8](repeating: 0x5a, count: 32)]
+        for value in values {
+            for text in texts(of: value) {
+                for secret in secrets {
+                    #expect(!shows(text, secret), "\(type(of: value)) shows a secret")
+                }
+            }
+        }
+        // A context is public, and yet nobody's but the caller's: not for logs of refusals.
+        for error in errors {
+            for text in texts(of: error) {
+                #expect(!text.contains(Self.contextValue), "\(error) shows a context")
+            }
+        }
+    }
+
     @Test func `a secret in a text would be noticed`() {
         let secret = [UInt8](1...32)
         for text in [
@@ -43,10 +80,13 @@ import Testing
 
     @Test func `the file shows no secret`() async throws {
         let random = SeededRandom(seed: 12)
-        let keyring = try ProtectionKind.passphrase.makeKeyring(random: random)
+        let plain = try ProtectionKind.passphrase.makeKeyring(random: random)
         let material = try #require(random.drawsOf32.dropFirst().first)
+        let keyring = try plain.decorating(.default)
         let bytes = try keyring.encoded()
-        for secret in [material, Array(Self.passphrase.utf8)] {
+        // What is written about a key is sealed with it.
+        let labels = ["team-a@example.com", "user/ann", "all:of/it"].map { Array($0.utf8) }
+        for secret in [material, Array(Self.passphrase.utf8)] + labels {
             for start in 0...secret.count - 8 {
                 let piece = Array(secret[start..<start + 8])
                 #expect(!contains(bytes, piece))
@@ -55,6 +95,49 @@ import Testing
     }
 
     // MARK: -
+
+    private static let contextValue = "value of the context"
+
+    /// An error of every call that looks at keys, contexts and grants.
+    private func refusals(
+        of keyring: Keyring, _ wrapped: [UInt8], _ context: EncryptionContext
+    ) async -> [any Error] {
+        let key = KeyReference.default
+        let calls: [() async throws -> Void] = [
+            { _ = try await keyring.decrypt(wrapped, context: EncryptionContext()) },
+            {
+                _ = try await keyring.encrypt(
+                    SecretBytes([UInt8](0...255) + [UInt8](repeating: 0x5a, count: 5000)),
+                    under: key, context: context)
+            },
+            { _ = try await keyring.isCurrent(Array(wrapped.dropLast()), under: key) },
+            { _ = try await keyring.acting(as: "eve").describeKey(key) },
+            { _ = try await keyring.acting(as: "eve").decrypt(wrapped, context: context) },
+            {
+                _ = try await keyring.acting(as: "eve").encrypt(
+                    SecretBytes([1]), under: key, context: context)
+            },
+            {
+                _ = try await keyring.acting(as: "user/ann").reEncrypt(
+                    wrapped, context: context, to: key, newContext: context)
+            },
+            {
+                _ = try keyring.addingGrant(
+                    to: key, granteePrincipal: "a b", operations: [.decrypt],
+                    constraint: .contextEquals(context))
+            },
+            { _ = try keyring.retiringGrant("", by: "eve") },
+            { _ = try keyring.revokingGrant("", of: key) },
+            { _ = try keyring.taggingKey(key, with: ["cairn:a": ""]) },
+            { _ = try keyring.settingKey(key, isEnabled: false) },
+        ]
+        var errors: [any Error] = []
+        for call in calls {
+            do { try await call() } catch { errors.append(error) }
+        }
+        #expect(errors.count == calls.count)
+        return errors
+    }
 
     private func errors(
         of keyring: Keyring, _ dataKey: DataKey, _ context: EncryptionContext

@@ -33,11 +33,12 @@ private enum Offset {
         }
     }
 
-    @Test(arguments: ProtectionKind.allCases)
+    @Test(arguments: ProtectionKind.allCases, [false, true])
     func `every flipped bit is found although all checksums were made to fit`(
-        _ protection: ProtectionKind
+        _ protection: ProtectionKind, _ isDecorated: Bool
     ) throws {
-        let good = try protection.makeKeyring().encoded()
+        let plain = try protection.makeKeyring()
+        let good = try (isDecorated ? plain.decorating(.default) : plain).encoded()
         let expected: Set<KeyError.Code?> = [
             .corrupted, .wrongPassphrase, .unsupportedVersion, .limitExceeded,
         ]
@@ -57,7 +58,7 @@ private enum Offset {
     }
 
     @Test func `a file that ends early or late is found at every length`() throws {
-        let good = try ProtectionKind.passphrase.makeKeyring().encoded()
+        let good = try ProtectionKind.passphrase.makeKeyring().decorating(.default).encoded()
         for count in good.indices {
             let error = code { _ = try ProtectionKind.passphrase.open(Array(good.prefix(count))) }
             #expect(error == .corrupted, "\(count) bytes")
@@ -161,7 +162,7 @@ private enum Offset {
         _ seed: UInt64
     ) throws {
         let random = SeededRandom(seed: seed)
-        let good = try ProtectionKind.keyFile.makeKeyring().encoded()
+        let good = try ProtectionKind.keyFile.makeKeyring().decorating(.default).encoded()
         for _ in 0..<2000 {
             var bytes = good
             for _ in 0...random.number(below: 8) {

@@ -35,7 +35,7 @@ struct KeyringContents: Sendable {
 
     /// Puts together what was read from a file.
     ///
-    /// - Throws: ``CoreError`` with code `corrupted` when two keys or grants share an id or an
+    /// - Throws: ``CoreError`` with code `corrupted` when two keys or two grants share an id, or an
     ///   alias leads nowhere.
     init(
         id: Octets16, createdAt: Timestamp, revision: UInt64, keys: [CustomerKey],

@@ -61,6 +61,9 @@ public struct DataKey: Sendable {
 /// 4. No call falls back to another key, to older material for wrapping, or to no encryption.
 /// 5. No plaintext key is in any error, log line or description.
 ///
+/// A provider that acts for a principal, as ``GrantedKeys`` does, answers `accessDenied` where no
+/// grant allows the call, and in place of `keyNotFound`.
+///
 /// Calls come from any task at once. They may suspend, and must not block their thread for long.
 /// No call changes the provider: a failed or cancelled call can simply be made again.
 public protocol KeyProvider: Sendable {
