@@ -128,7 +128,7 @@ let package = Package(
         .testTarget(
             name: "CairnPKCS11Tests",
             dependencies: [
-                "CPKCS11", "CairnCore", "CairnKeys", "CairnPKCS11", "CairnTesting",
+                "CPKCS11", "Cairn", "CairnCore", "CairnKeys", "CairnPKCS11", "CairnTesting",
                 "CairnTestSupport",
             ], swiftSettings: settings),
         .testTarget(

@@ -79,33 +79,13 @@ import Testing
         #expect(try await tool.succeed("key", "grants", "ls", id).output.isEmpty)
     }
 
-    @Test(arguments: [
-        (["key", "describe", "alias/none"], Int32(3)),
-        (["key", "create", "--alias", "none"], 64),
-        (["key", "create", "--alias", "alias/cairn/mine"], 64),
-        (["key", "create", "--tag", "=x"], 64),
-        (["key", "create", "--tag", "a=1", "--tag", "a=2"], 64),
-        (["key", "disable", "alias/cairn/default"], 64),
-        (["key", "schedule-deletion", "alias/cairn/default"], 64),
-        (["key", "rotate", "alias/cairn/default", "--every", "89"], 64),
-        (["key", "cancel-deletion", "alias/cairn/default"], 64),
-        (["key", "grants", "revoke", "alias/cairn/default", "none"], 3),
-        (["key", "grants", "create", "alias/cairn/default", "--principal", "a", "--operation", "x"],
-            64),
-        (["bucket", "create", "other", "--key", "alias/none"], 3),
-        (["bucket", "create", "other", "--dedup", "all"], 64),
-        (["bucket", "set-key", "none"], 3),
-        (["bucket", "rewrap", "app/web", "--key", "alias/cairn/default"], 64),
-        (["bucket", "shred", "none", "--yes"], 3),
-        (["audit", "verify", "--head", "x"], 64),
-        (["audit", "verify", "--head", "1:" + String(repeating: "0", count: 64)], 5),
-    ])
+    @Test(arguments: WrongCall.all)
     func `a wrong argument has its exit code and changes nothing`(
-        _ arguments: [String], _ exitCode: Int32
+        _ call: WrongCall
     ) async throws {
         let tool = try await CairnTool.withBucket()
-        let outcome = try await tool.run(arguments)
-        #expect(outcome.exitCode == exitCode, "\(outcome.error)")
+        let outcome = try await tool.run(call.arguments)
+        #expect(outcome.exitCode == call.exitCode, "\(outcome.error)")
         #expect(!outcome.error.isEmpty)
         #expect(try await tool.succeed("bucket", "ls").lines == ["app/web 0 0"])
         #expect(try await tool.succeed("key", "ls").lines.count == 1)
@@ -160,4 +140,39 @@ import Testing
             #expect(bytes.range(of: Data("horse".utf8)) == nil, "\(name)")
         }
     }
+}
+
+/// A call that fails, and how.
+struct WrongCall: Sendable, CustomStringConvertible {
+    let exitCode: Int32
+    let arguments: [String]
+    var description: String { arguments.joined(separator: " ") }
+
+    private init(_ exitCode: Int32, _ arguments: String...) {
+        self.exitCode = exitCode
+        self.arguments = arguments
+    }
+
+    private static let ownKey = "alias/cairn/default"
+
+    static let all: [WrongCall] = [
+        WrongCall(3, "key", "describe", "alias/none"),
+        WrongCall(64, "key", "create", "--alias", "none"),
+        WrongCall(64, "key", "create", "--alias", "alias/cairn/mine"),
+        WrongCall(64, "key", "create", "--tag", "=x"),
+        WrongCall(64, "key", "create", "--tag", "a=1", "--tag", "a=2"),
+        WrongCall(64, "key", "disable", ownKey),
+        WrongCall(64, "key", "schedule-deletion", ownKey),
+        WrongCall(64, "key", "rotate", ownKey, "--every", "89"),
+        WrongCall(64, "key", "cancel-deletion", ownKey),
+        WrongCall(3, "key", "grants", "revoke", ownKey, "none"),
+        WrongCall(64, "key", "grants", "create", ownKey, "--principal", "a", "--operation", "x"),
+        WrongCall(3, "bucket", "create", "other", "--key", "alias/none"),
+        WrongCall(64, "bucket", "create", "other", "--dedup", "all"),
+        WrongCall(3, "bucket", "set-key", "none"),
+        WrongCall(64, "bucket", "rewrap", "app/web", "--key", ownKey),
+        WrongCall(3, "bucket", "shred", "none", "--yes"),
+        WrongCall(64, "audit", "verify", "--head", "x"),
+        WrongCall(5, "audit", "verify", "--head", "1:" + String(repeating: "0", count: 64)),
+    ]
 }

@@ -70,7 +70,7 @@ extension SoftHSMTests {
                 }
                 for byteCount in [0, 4097] {
                     let plaintext = SecretBytes([UInt8](repeating: 1, count: byteCount))
-                    await #expect(throws: KeyError.with(.limitExceeded)) {
+                    await #expect(throws: KeyError.with(.invalidArgument)) {
                         try await provider.encrypt(plaintext, under: .default, context: context)
                     }
                 }

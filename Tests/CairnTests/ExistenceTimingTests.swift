@@ -58,7 +58,9 @@ import Testing
     ) async throws -> Double {
         var times: [(time: Duration, isFirst: Bool)] = []
         for (number, (one, two)) in zip(first, second).enumerated() {
-            let order = number.isMultiple(of: 2) ? [(one, true), (two, false)] : [(two, false), (one, true)]
+            let order =
+                number.isMultiple(of: 2)
+                ? [(one, true), (two, false)] : [(two, false), (one, true)]
             for (item, isFirst) in order {
                 let start = ContinuousClock.now
                 try await body(item)

@@ -7,13 +7,13 @@ internal import CairnKeys
 extension TokenKeys {
     /// Encrypts 1 to 4,096 bytes with the newest material of a key.
     ///
-    /// - Throws: ``KeyError`` with code `limitExceeded`.
+    /// - Throws: ``KeyError`` with code `invalidArgument`.
     func encrypt(
         _ plaintext: SecretBytes, with key: TokenKey, context: EncryptionContext
     ) throws(KeyError) -> [UInt8] {
         let byteCountMax = TokenCiphertext.plaintextByteCountMax
         guard (1...byteCountMax).contains(plaintext.byteCount) else {
-            throw KeyError(.limitExceeded, "a key encrypts 1 to \(byteCountMax) bytes at once")
+            throw KeyError(.invalidArgument, "a key encrypts 1 to \(byteCountMax) bytes at once")
         }
         var nonce = [UInt8](repeating: 0, count: AES256GCM.nonceByteCount)
         var span = nonce.mutableSpan

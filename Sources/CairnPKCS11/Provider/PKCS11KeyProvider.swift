@@ -112,7 +112,7 @@ extension PKCS11KeyProvider {
 
     /// Encrypts 1 to 4,096 bytes with the newest material of the key.
     ///
-    /// - Throws: ``KeyError`` with code `limitExceeded` (the number of bytes), or as
+    /// - Throws: ``KeyError`` with code `invalidArgument` (the number of bytes), or as
     ///   ``generateDataKey(under:context:)``.
     public func encrypt(
         _ plaintext: SecretBytes, under key: KeyReference, context: EncryptionContext
