@@ -45,6 +45,7 @@ import Testing
         #expect(receipt["blobCount"] as? Int == 1)
         #expect(receipt["generationCount"] as? Int == 2)
         #expect(try await tool.run("ls", "team/app").exitCode == 3)
+        _ = try await tool.succeed("bucket", "purge")
         let head = try #require(receipt["auditHead"] as? String)
         #expect(try await tool.run("audit", "verify", "--head", head).exitCode == 0)
         _ = try await tool.succeed("key", "schedule-deletion", id, "--after", "7")

@@ -110,6 +110,11 @@ enum Document {
         let grants: [GrantInfo]
     }
 
+    /// A store from whose files what was deleted is gone.
+    struct Purged: Encodable {
+        let isPurged: Bool
+    }
+
     /// An alias that was removed.
     struct RemovedAlias: Encodable {
         let alias: String

@@ -43,8 +43,8 @@ extension Account {
     /// count too, give the bucket a customer key of its own and destroy that key.
     ///
     /// - Throws: ``StoreError`` with code `bucketUnknown`, `nameInvalid`, `cancelled`,
-    ///   `outOfSpace`, `io`, `closed`. Once the bucket is gone, calling again throws `bucketUnknown`; call
-    ///   ``Store/purgeDeletedKeys()`` when the first call failed behind that.
+    ///   `outOfSpace`, `io`, `closed`. Once the bucket is gone, calling again throws
+    ///   `bucketUnknown`; call ``Store/purgeDeletedKeys()`` when the first call failed behind that.
     public func shredBucket(_ name: String) async throws(StoreError) -> ShredReceipt {
         let bucket = try await bucket(name)
         let usage = try await bucket.describe()

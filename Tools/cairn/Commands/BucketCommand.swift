@@ -9,7 +9,7 @@ struct BucketCommand: AsyncParsableCommand {
         abstract: "Create, list, describe and remove buckets, and govern their keys.",
         subcommands: [
             Create.self, List.self, Describe.self, Remove.self, SetKey.self, RotateKey.self,
-            Rewrap.self, Shred.self,
+            Rewrap.self, Shred.self, Purge.self,
         ])
 
     /// Creates a bucket.

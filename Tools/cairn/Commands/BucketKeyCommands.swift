@@ -135,4 +135,21 @@ extension BucketCommand {
             }
         }
     }
+
+    /// Removes what deleted buckets have left.
+    struct Purge: StoreCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Remove from the store's files what removed buckets have left there.",
+            discussion: """
+                `cairn bucket shred` does so for its bucket; this does it for all that were removed, \
+                or goes on where a shredding was interrupted.
+                """)
+
+        @OptionGroup var options: StoreOptions
+
+        func perform() async throws {
+            _ = try await withAccess { try await $0.perform(.purge) }
+            if options.json { try Output.json(Document.Purged(isPurged: true)) }
+        }
+    }
 }

@@ -28,6 +28,8 @@ public enum KeyRequest: Codable, Hashable, Sendable {
     case rewrap(bucket: String?, key: String?)
     /// Destroys a bucket with its keys. Answers `shredded`.
     case shred(bucket: String)
+    /// Removes from the store's files what deleted buckets and keys have left. Answers `done`.
+    case purge
     /// Lists entries of the audit log behind one. Answers `entries`.
     case auditEntries(after: UInt64, limit: Int)
     /// Checks the audit log, which must have this end in it, if one is given. Answers `audit`.

@@ -28,6 +28,9 @@ extension LocalAccess {
         case .rewrap(let bucket, let key): return .rewrapped(try await rewrap(bucket, key))
         case .shred(let bucket):
             return .shredded(ShredInfo(try await store.defaultAccount.shredBucket(bucket)))
+        case .purge:
+            try await store.purgeDeletedKeys()
+            return .done
         case .auditEntries(let after, let limit):
             let entries = try await store.auditEntries(after: after, limit: limit)
             return .entries(entries.map { AuditEntryInfo($0) })
