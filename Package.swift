@@ -140,8 +140,8 @@ let package = Package(
         .testTarget(
             name: "CairnServerTests",
             dependencies: [
-                "Cairn", "CairnCore", "CairnRegistry", "CairnServer", "CairnTestSupport",
-                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                "Cairn", "CairnCore", "CairnKeys", "CairnRegistry", "CairnServer",
+                "CairnTestSupport", .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),

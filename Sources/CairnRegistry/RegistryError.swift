@@ -9,7 +9,7 @@ public struct RegistryError: Error, Hashable, CustomStringConvertible {
             case blobUnknown, blobReferenced, uploadInvalid, uploadBusy, uploadUnknown,
                 digestInvalid, manifestBlobUnknown, manifestInvalid, manifestTooLarge,
                 manifestUnknown, nameInvalid, nameUnknown, tagInvalid, tagImmutable,
-                offsetInvalid, pageInvalid, unavailable
+                offsetInvalid, pageInvalid, keyDisabled, unavailable
         }
 
         private let kind: Kind
@@ -46,6 +46,8 @@ public struct RegistryError: Error, Hashable, CustomStringConvertible {
         public static var offsetInvalid: Self { Self(kind: .offsetInvalid) }
         /// A page's size or start is malformed. Give up.
         public static var pageInvalid: Self { Self(kind: .pageInvalid) }
+        /// The customer key of the repository is disabled or destroyed. Ask its owner.
+        public static var keyDisabled: Self { Self(kind: .keyDisabled) }
         /// The store failed. See the cause; a client may retry.
         public static var unavailable: Self { Self(kind: .unavailable) }
 
@@ -71,6 +73,7 @@ public struct RegistryError: Error, Hashable, CustomStringConvertible {
             case .tagImmutable: "DENIED"
             case .offsetInvalid: "RANGE_INVALID"
             case .pageInvalid: "PAGINATION_NUMBER_INVALID"
+            case .keyDisabled: "DENIED"
             case .unavailable: "UNKNOWN"
             }
         }
@@ -131,6 +134,8 @@ extension RegistryError {
             case .uploadOffsetMismatch:
                 (.offsetInvalid, "The bytes do not follow those received.")
             case .objectUnknown: (.manifestUnknown, "The repository has no such manifest.")
+            case .keyDisabled, .keyUnknown:
+                (.keyDisabled, "The key of the repository is disabled.")
             default: (.unavailable, "The store cannot serve the request now.")
             }
         self.init(code, message, cause: error)

@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 import Cairn
 import CairnCore
+import CairnKeys
 import CairnServer
 import CairnTestSupport
 import Testing
@@ -31,6 +32,35 @@ import Testing
             let etag = try #require(reply.header("ETag"))
             let same = try await kit.send(.GET, path, headers: ["If-None-Match": etag])
             #expect(same.status == 304)
+        }
+    }
+
+    @Test func `a repository whose key is disabled is denied until the key is enabled`()
+        async throws
+    {
+        try await ServerKit.run { kit in
+            let keys = try #require(kit.store.keyService)
+            let key = KeyReference(try await keys.createKey().id)
+            let digest = try await kit.push(Array("locked".utf8))
+            let path = "/v2/library/test/blobs/\(digest)"
+            try await kit.store.defaultAccount.bucket("library/test")
+                .setEncryption(.customerKey(key))
+            #expect(try await kit.send(.GET, path).status == 200)
+            try await keys.disable(key)
+            let denied = try await kit.send(.GET, path)
+            #expect(denied.status == 403)
+            let text = String(decoding: denied.body, as: UTF8.self)
+            #expect(text.contains("DENIED"))
+            #expect(!text.contains(key.text))
+            #expect(try await kit.send(.HEAD, path).status == 403)
+            #expect(
+                try await kit.send(.POST, "/v2/library/test/blobs/uploads/").status == 403)
+            #expect(try await kit.send(.GET, "/v2/library/test/manifests/latest").status == 403)
+            // A mount from it is an upload like any other.
+            let mount = "/v2/library/other/blobs/uploads/?mount=\(digest)&from=library/test"
+            #expect(try await kit.send(.POST, mount).status == 202)
+            try await keys.enable(key)
+            #expect(try await kit.send(.GET, path).status == 200)
         }
     }
 

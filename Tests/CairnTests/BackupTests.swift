@@ -119,6 +119,7 @@ import Testing
         try await store.close()
         let copy = try await Self.open(directory.path("second"))
         #expect(try await copy.statistics().blobCount == 6)
+        #expect(try await copy.verifyAudit().problems == [])
         try await check(copy)
         try await copy.close()
     }

@@ -102,8 +102,9 @@ struct Backup: Sendable {
         after report: BackupReport, includesKeyFile: Bool
     ) throws(StoreError) -> BackupReport {
         var report = report
-        // A keyring is replaced, never changed.
-        try take(StoreFormat.keyring, upTo: nil, &report)
+        // A keyring is replaced, never changed. With an external provider there is none.
+        if engine.keyring != nil { try take(StoreFormat.keyring, upTo: nil, &report) }
+        try takeAuditLog(&report)
         if includesKeyFile { try takeKeyFile(&report) }
         try lower(
             "finishing the backup",
@@ -116,6 +117,26 @@ struct Backup: Sendable {
                 try target.replace(StoreFormat.marker, with: marker.span)
             })
         return report
+    }
+
+    // Behind the index, which notes an entry that must be there.
+    private func takeAuditLog(_ report: inout BackupReport) throws(StoreError) {
+        guard let log = engine.audit.log else { return }
+        let numbers = try log.numbers()
+        guard !numbers.isEmpty else { return }
+        try lower(
+            "preparing the directory of the backup",
+            disk: { () throws(DiskError) in
+                try target.createDirectory(StoreFormat.audit)
+            })
+        for number in numbers {
+            report.copiedByteCount += try copyBytes(of: AuditFormat.path(number), upTo: .max)
+        }
+        try lower(
+            "finishing the backup",
+            disk: { () throws(DiskError) in
+                try target.syncDirectory(StoreFormat.audit)
+            })
     }
 
     private func takeKeyFile(_ report: inout BackupReport) throws(StoreError) {

@@ -29,6 +29,7 @@ struct Failure: Error {
         self.init(
             Self.status(of: error.code), error.code.ociCode, error.message, cause: error.cause)
         if error.code == .blobReferenced { headers[.allow] = "GET, HEAD" }
+        if error.code == .unavailable { headers[.retryAfter] = "5" }
     }
 
     /// The answer, in the form of the OCI distribution-spec, "Error Codes".
@@ -49,7 +50,7 @@ struct Failure: Error {
         case .blobReferenced: .methodNotAllowed
         case .uploadBusy: .conflict
         case .manifestTooLarge: .contentTooLarge
-        case .tagImmutable: .forbidden
+        case .tagImmutable, .keyDisabled: .forbidden
         case .offsetInvalid: .rangeNotSatisfiable
         case .unavailable: .serviceUnavailable
         default: .badRequest
