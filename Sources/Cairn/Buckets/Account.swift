@@ -167,15 +167,22 @@ extension Engine {
     }
 
     func openBucketRow(_ id: BucketID, _ sealed: [UInt8]) async throws(StoreError) -> BucketRow {
-        try await pool.run { [sealingKey] (context) throws(StoreError) in
-            let bytes = try context.open(
-                sealed, as: .metadata, name: Octets32(padding: id.octets), under: sealingKey)
-            return try lower(
-                "reading a bucket",
-                core: { () throws(CoreError) in
-                    try BucketRow(decoding: bytes)
-                })
+        try await pool.run { [self] (context) throws(StoreError) in
+            try openBucketRow(id, sealed, &context)
         }
+    }
+
+    /// The same, on a worker thread.
+    func openBucketRow(
+        _ id: BucketID, _ sealed: [UInt8], _ context: inout WorkerContext
+    ) throws(StoreError) -> BucketRow {
+        let bytes = try context.open(
+            sealed, as: .metadata, name: Octets32(padding: id.octets), under: sealingKey)
+        return try lower(
+            "reading a bucket",
+            core: { () throws(CoreError) in
+                try BucketRow(decoding: bytes)
+            })
     }
 
     /// Takes slots of the key table; those of a creation that fails stay unused.

@@ -58,7 +58,12 @@ final class KeyTable: Sendable {
         var entries: [UInt32: Entry] = [:]
         /// Grows when everything is forgotten: what was asked for before is not remembered after.
         var epoch: UInt64 = 0
+        /// Slots that somebody is opening, and who waits for that.
+        var waiters: [UInt32: [Waiter]] = [:]
     }
+
+    /// Gets nil when the key may be at hand now, or the error of who tried.
+    private typealias Waiter = CheckedContinuation<StoreError?, Never>
 
     let storeID: Octets16
     private let provider: any KeyProvider
@@ -148,12 +153,16 @@ final class KeyTable: Sendable {
 
     /// Opens the key of one slot, which must be made for this purpose.
     func secret(_ slot: UInt32, for purpose: Purpose) async throws(StoreError) -> SecretBytes {
-        if case .secret(let secret)? = cached(slot, purpose) { return secret }
-        let epoch = epoch
-        let row = try await row(slot, for: purpose)
-        let secret = try await unwrap(row)
-        remember(.secret(secret), Purpose(row), in: slot, since: epoch)
-        return secret
+        try await withoutOthers(opening: slot) { () throws(StoreError) -> SecretBytes in
+            if case .secret(let secret)? = cached(slot, purpose) { return secret }
+            let epoch = epoch
+            let row = try await row(slot, for: purpose)
+            let secret = try await unwrap(row)
+            remember(.secret(secret), Purpose(row), in: slot, since: epoch)
+            return secret
+        } unless: { () -> SecretBytes? in
+            if case .secret(let secret)? = cached(slot, purpose) { secret } else { nil }
+        }
     }
 
     /// Opens the domain of a blob, as its bucket reaches it.
@@ -174,19 +183,65 @@ final class KeyTable: Sendable {
             ? Purpose(kind: .domain, ownerID: reference.id)
             : Purpose(
                 kind: .domainCopy, ownerID: bucket.octets, generation: reference.slot)
-        if case .domain(let keys)? = cached(slot, purpose) {
-            return OpenDomain(slot: reference.slot, keys: keys)
+        let keys = try await withoutOthers(opening: slot) { () throws(StoreError) -> DomainKeys in
+            if case .domain(let keys)? = cached(slot, purpose) { return keys }
+            let epoch = epoch
+            let row = try await row(slot, for: purpose)
+            let secret = try await unwrap(row)
+            let keys = try lower(
+                "deriving the keys of a domain",
+                core: { () throws(CoreError) in
+                    try DomainKeys(domainSecret: secret, storeID: storeID, domainID: reference.id)
+                })
+            remember(.domain(keys), Purpose(row), in: slot, since: epoch)
+            return keys
+        } unless: { () -> DomainKeys? in
+            if case .domain(let keys)? = cached(slot, purpose) { keys } else { nil }
         }
-        let epoch = epoch
-        let row = try await row(slot, for: purpose)
-        let secret = try await unwrap(row)
-        let keys = try lower(
-            "deriving the keys of a domain",
-            core: { () throws(CoreError) in
-                try DomainKeys(domainSecret: secret, storeID: storeID, domainID: reference.id)
-            })
-        remember(.domain(keys), Purpose(row), in: slot, since: epoch)
         return OpenDomain(slot: reference.slot, keys: keys)
+    }
+
+    // One call of the provider, however many ask for a key at once.
+    private func withoutOthers<Key: Sendable>(
+        opening slot: UInt32, _ open: () async throws(StoreError) -> Key,
+        unless atHand: () -> Key?
+    ) async throws(StoreError) -> Key {
+        while true {
+            if let key = atHand() { return key }
+            let isFirst = cache.withLock { cache in
+                guard cache.waiters[slot] == nil else { return false }
+                cache.waiters[slot] = []
+                return true
+            }
+            guard isFirst else {
+                if let error = await waited(for: slot) { throw error }
+                continue
+            }
+            do throws(StoreError) {
+                let key = try await open()
+                resume(slot, nil)
+                return key
+            } catch {
+                resume(slot, error)
+                throw error
+            }
+        }
+    }
+
+    private func waited(for slot: UInt32) async -> StoreError? {
+        await withCheckedContinuation { (waiter: Waiter) in
+            let isOver = cache.withLock { cache in
+                guard cache.waiters[slot] != nil else { return true }
+                cache.waiters[slot]?.append(waiter)
+                return false
+            }
+            if isOver { waiter.resume(returning: nil) }
+        }
+    }
+
+    private func resume(_ slot: UInt32, _ error: StoreError?) {
+        let waiters = cache.withLock { $0.waiters.removeValue(forKey: slot) }
+        for waiter in waiters ?? [] { waiter.resume(returning: error) }
     }
 
     // MARK: - Wrapping
@@ -269,21 +324,28 @@ final class KeyTable: Sendable {
     }
 
     func row(_ slot: UInt32) async throws(StoreError) -> KeyRow {
-        try await pool.run { [index] (_) throws(StoreError) -> KeyRow in
-            let bytes = try lower(
-                "reading a key",
-                index: { () throws(IndexError) in
-                    try index.get(Tables.keys, RowKey.keySlot(slot))
-                })
-            guard let bytes else {
-                throw StoreError(.corrupted, "the key table has no slot \(slot)")
-            }
-            return try lower(
-                "reading a key",
-                core: { () throws(CoreError) in
-                    try KeyRow(decoding: bytes)
-                })
+        try await pool.run { [index] (_) throws(StoreError) in
+            try Self.row(slot, in: index)
         }
+    }
+
+    /// The row of a slot. Blocking.
+    static func row(
+        _ slot: UInt32, in index: any IndexReader
+    ) throws(StoreError) -> KeyRow {
+        let bytes = try lower(
+            "reading a key",
+            index: { () throws(IndexError) in
+                try index.get(Tables.keys, RowKey.keySlot(slot))
+            })
+        guard let bytes else {
+            throw StoreError(.corrupted, "the key table has no slot \(slot)")
+        }
+        return try lower(
+            "reading a key",
+            core: { () throws(CoreError) in
+                try KeyRow(decoding: bytes)
+            })
     }
 
     // MARK: - Forgetting

@@ -86,23 +86,22 @@ private struct Rewrap {
 
     // A page in one transaction: a bucket has two keys or three.
     private mutating func rewrapPage(_ rows: [IndexEntry]) async throws(StoreError) {
+        var ids: [BucketID] = []
+        for row in rows { ids.append(try RowKey.bucketID(of: row.key)) }
         while true {
             var page = self
+            // As they are now: the page may be older than a change of a bucket.
+            let buckets = try await page.load(ids)
             var changes: [BucketChange.Key] = []
-            for row in rows {
-                let id = try RowKey.bucketID(of: row.key)
-                // As it is now: the page may be older than a change of the bucket.
-                guard let bucket = try await current(id), includes(bucket.customerKey) else {
-                    continue
-                }
+            for result in await rewrapped(buckets) {
                 do throws(StoreError) {
-                    changes += try await page.rewrapped(bucket, id)
+                    changes += try result.get()
                 } catch {
                     guard error.isLock else { throw error }
                     page.report.unavailableBucketCount += 1
                 }
-                page.report.bucketCount += 1
             }
+            page.report.bucketCount += UInt64(buckets.count)
             guard try await engine.replaceKeys(changes) else { continue }
             page.report.rewrappedCount += UInt64(changes.count)
             self = page
@@ -110,30 +109,85 @@ private struct Rewrap {
         }
     }
 
-    private func current(_ id: BucketID) async throws(StoreError) -> BucketRow? {
-        do throws(StoreError) { return try await engine.bucketRow(id).row } catch {
-            guard error.code == .bucketUnknown else { throw error }
-            return nil
+    // What is to be wrapped for one bucket.
+    private struct Bucket: Sendable {
+        var keys: [(slot: UInt32, row: KeyRow, customerKey: KeyID?)] = []
+    }
+
+    private mutating func load(_ ids: [BucketID]) async throws(StoreError) -> [Bucket] {
+        let (seen, only, engine) = (seenSlots, only, engine)
+        let (buckets, slots) = try await engine.pool.run {
+            (context) throws(StoreError) -> ([Bucket], Set<UInt32>) in
+            var seen = seen
+            var buckets: [Bucket] = []
+            let (snapshot, values) = try lower(
+                "reading buckets",
+                index: { () throws(IndexError) in
+                    let snapshot = try engine.index.snapshot()
+                    return (
+                        snapshot,
+                        try snapshot.getMany(Tables.buckets, ids.map(\.octets.bytes))
+                    )
+                })
+            for (id, sealed) in zip(ids, values) {
+                guard let sealed else { continue }
+                let row = try engine.openBucketRow(id, sealed, &context)
+                guard only.map({ $0 == row.customerKey }) ?? true else { continue }
+                var slots = row.ownSlots(id).map { ($0, row.customerKey) }
+                // The secret of a domain of several buckets is under the customer key that they
+                // have in common, or under the default one.
+                if row.domain.id != id.octets, seen.insert(row.domain.slot).inserted {
+                    slots.append(
+                        (row.domain.slot, row.deduplication == .key ? row.customerKey : nil))
+                }
+                var bucket = Bucket()
+                for (slot, customerKey) in slots {
+                    bucket.keys.append((slot, try KeyTable.row(slot, in: snapshot), customerKey))
+                }
+                buckets.append(bucket)
+            }
+            return (buckets, seen)
+        }
+        seenSlots = slots
+        return buckets
+    }
+
+    // Several at once: each call is recorded, which waits for a worker.
+    private func rewrapped(
+        _ buckets: [Bucket]
+    ) async -> [Result<[BucketChange.Key], StoreError>] {
+        let engine = engine
+        return await withTaskGroup(of: Result<[BucketChange.Key], StoreError>.self) { group in
+            var results: [Result<[BucketChange.Key], StoreError>] = []
+            for (number, bucket) in buckets.enumerated() {
+                if number >= Self.taskCount, let result = await group.next() {
+                    results.append(result)
+                }
+                group.addTask { await Self.rewrapped(bucket, engine) }
+            }
+            for await result in group { results.append(result) }
+            return results
         }
     }
 
-    private mutating func rewrapped(
-        _ bucket: BucketRow, _ id: BucketID
-    ) async throws(StoreError) -> [BucketChange.Key] {
-        var slots = bucket.ownSlots(id)
-        // Shared by buckets that are under the same customer key, or under the default one.
-        let domainKey = bucket.deduplication == .key ? bucket.customerKey : nil
-        var changes: [BucketChange.Key] = []
-        if !slots.contains(bucket.domain.slot), seenSlots.insert(bucket.domain.slot).inserted {
-            if domainKey == bucket.customerKey {
-                slots.append(bucket.domain.slot)
-            } else {
-                changes = try await engine.rewrapped(
-                    [bucket.domain.slot], under: domainKey, skippingCurrent: true)
+    private static let taskCount = 16
+
+    private static func rewrapped(
+        _ bucket: Bucket, _ engine: Engine
+    ) async -> Result<[BucketChange.Key], StoreError> {
+        do throws(StoreError) {
+            var changes: [BucketChange.Key] = []
+            for key in bucket.keys {
+                if try await engine.keys.isCurrent(key.row, under: key.customerKey) { continue }
+                changes.append(
+                    .init(
+                        slot: key.slot, old: key.row,
+                        new: try await engine.keys.rewrap(key.row, under: key.customerKey)))
             }
+            return .success(changes)
+        } catch {
+            return .failure(error)
         }
-        return try await changes
-            + engine.rewrapped(slots, under: bucket.customerKey, skippingCurrent: true)
     }
 
     private mutating func rewrap(
