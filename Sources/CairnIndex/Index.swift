@@ -72,9 +72,11 @@ public protocol Index: IndexReader, Sendable {
     /// whose keys begin with these prefixes. Durable on return.
     ///
     /// For secrets that must not outlive their row. Costs a flush and the rewriting of the files
-    /// that hold such rows. What an open snapshot or transaction sees stays until it is gone, and
-    /// copies made by ``checkpoint(to:)`` are others' business.
-    func purge(_ prefixes: [IndexPrefix]) throws(IndexError)
+    /// that hold such rows; commits wait. Copies made by ``checkpoint(to:)`` are others' business.
+    ///
+    /// - Returns: false when there were open snapshots or transactions: what those see stays. Call
+    ///   again when they are gone.
+    func purge(_ prefixes: [IndexPrefix]) throws(IndexError) -> Bool
 
     /// Writes a consistent, durable copy of the index that can be opened on its own.
     ///

@@ -175,7 +175,10 @@ public final class InMemoryIndex: Index {
     // MARK: - Maintenance
 
     /// Does what a sync does: deleted rows leave nothing.
-    public func purge(_ prefixes: [IndexPrefix]) throws(IndexError) { try sync() }
+    public func purge(_ prefixes: [IndexPrefix]) throws(IndexError) -> Bool {
+        try sync()
+        return true
+    }
 
     /// Bytes of all keys and values.
     public func approximateByteCount() throws(IndexError) -> UInt64 {

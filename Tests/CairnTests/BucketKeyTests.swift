@@ -115,7 +115,7 @@ import Testing
         let second = try await account.bucket("turning")
         #expect(second.row.dataKeySlot != first.row.dataKeySlot)
         let later = try await second.put([2]).digest
-        // A handle from before goes on as it was.
+        // A handle from before follows.
         let late = try await first.put([3]).digest
         for bucket in [first, second] {
             #expect(try await bucket.contents(Self.digest) == Self.bytes)
@@ -154,6 +154,8 @@ import Testing
         try await bucket.setEncryption(.customerKey(two))
         try await keys.scheduleDeletion(of: one, afterDays: 7)
         simulated.clock.advance(by: .seconds(3600))
+        // The handle from before follows.
+        #expect(try await bucket.contents(Self.digest) == Self.bytes)
         bucket = try await store.defaultAccount.bucket("moving")
         #expect(try await bucket.describe().encryption == .customerKey(two))
         #expect(try await bucket.contents(Self.digest) == Self.bytes)
@@ -280,6 +282,31 @@ import Testing
         #expect(try await last.describe().blobCount == 9)
         try await check(store)
         try await store.close()
+    }
+
+    @Test func `a key is never written over`() async throws {
+        let simulated = SimulatedStore()
+        let store = try await simulated.open()
+        let bucket = try await store.defaultAccount.createBucket("first")
+        let digest = try await bucket.put(Self.bytes).digest
+        try await store.engine.transact { (transaction) throws(StoreError) in
+            try transaction.put(
+                Tables.meta, MetaKey.nextKeySlot, RowKey.bigEndian(bucket.row.dataKeySlot))
+        }
+        #expect(
+            await code { try await store.defaultAccount.createBucket("second") } == .corrupted)
+        store.flushKeys()
+        #expect(try await bucket.contents(digest) == Self.bytes)
+        try await store.close()
+        // A repair counts anew.
+        simulated.loseIndex()
+        _ = try await simulated.repair()
+        let repaired = try await simulated.open(seed: 3)
+        try await repaired.defaultAccount.createBucket("second")
+        #expect(
+            try await repaired.defaultAccount.bucket("first").contents(digest) == Self.bytes)
+        try await check(repaired)
+        try await repaired.close()
     }
 
     // MARK: - Older copies

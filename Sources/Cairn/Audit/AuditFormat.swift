@@ -52,6 +52,11 @@ struct AuditFormat: Sendable {
         key = secret.withSpan { HMACSHA256(key: $0) }
     }
 
+    /// The code of something beside the log.
+    func authenticate(_ label: [UInt8], _ value: [UInt8]) -> Octets32 {
+        key.authenticate(label.span, value.span)
+    }
+
     // MARK: - Files
 
     static func path(_ number: UInt32) -> String {
@@ -62,7 +67,9 @@ struct AuditFormat: Sendable {
         guard name.hasSuffix(suffix), name.utf8.count == 8 + suffix.utf8.count,
             let bytes = Hex.decode(String(name.prefix(8)))
         else { return nil }
-        return bytes.reduce(0) { $0 << 8 | UInt32($1) }
+        let number = bytes.reduce(0) { $0 << 8 | UInt32($1) }
+        // The last one could have no successor.
+        return number == .max ? nil : number
     }
 
     // MARK: - Header

@@ -15,8 +15,17 @@ struct AuditEvent: Sendable {
     var outcome = AuditEvent.success
 
     static let success = "ok"
+
+    func failed(_ error: StoreError) -> AuditEvent {
+        var event = self
+        event.outcome = error.code.description
+        return event
+    }
+
     /// Older files were removed to save room; the detail is the first entry that is kept.
     static let filesRemoved = "AuditFilesRemoved"
+    /// There was a log, and no genuine note of where it ends or of how new the keyring is.
+    static let notesLost = "NotesLost"
 }
 
 /// An append-only log whose entries are chained by authentication codes.
@@ -37,7 +46,8 @@ final class AuditLog: Sendable {
         var chain = Octets32()
         /// Entries that could not be written since the last one that was.
         var lostCount: UInt64 = 0
-        var isSynced = true
+        /// Up to where it is durable.
+        var syncedHead: AuditHead
     }
 
     let format: AuditFormat
@@ -64,10 +74,11 @@ final class AuditLog: Sendable {
         self.clock = clock
         self.byteCountMax = byteCountMax
         let numbers = try Self.numbers(disk)
-        var state = State(number: numbers.last ?? 0, head: known)
+        var state = State(number: numbers.last ?? 0, head: known, syncedHead: known)
         var found: [AuditEntry] = []
         if let last = numbers.last {
-            let file = try AuditFile(disk, last, storeID, format) {
+            // One that cannot be read is a matter for a check: blobs stay readable.
+            let file = try? AuditFile(disk, last, storeID, format) {
                 (entry, _) throws(StoreError) in
                 if entry.sequence > known.sequence { found.append(entry) }
             }
@@ -75,11 +86,7 @@ final class AuditLog: Sendable {
             if let file, file.head.sequence >= known.sequence { state.head = file.head }
             if let file, file.isWhole, file.head == state.head {
                 (state.end, state.chain) = (file.byteCount, file.chain)
-                state.file = try lower(
-                    "opening the audit log",
-                    disk: { () throws(DiskError) in
-                        try disk.open(AuditFormat.path(last), .readWrite)
-                    })
+                state.file = try? disk.open(AuditFormat.path(last), .readWrite)
             }
         }
         self.found = found
@@ -114,7 +121,7 @@ final class AuditLog: Sendable {
 
     /// Makes all entries durable.
     ///
-    /// - Returns: where the log ends.
+    /// - Returns: up to where the log is durable.
     @discardableResult
     func sync() throws(StoreError) -> AuditHead {
         try state.withLock { (state) throws(StoreError) in
@@ -122,7 +129,7 @@ final class AuditLog: Sendable {
                 state.file = nil
                 throw StoreError(error, while: "writing the audit log")
             }
-            return state.head
+            return state.syncedHead
         }
     }
 
@@ -164,21 +171,29 @@ final class AuditLog: Sendable {
     ) throws(DiskError) -> AuditEntry {
         if state.file == nil || state.end >= Self.fileByteCount { try begin(&state) }
         let entry = AuditEntry(
-            action: event.action, key: event.key, context: event.context,
-            principal: event.principal, detail: event.detail, outcome: event.outcome,
+            action: event.action, key: Self.clip(event.key), context: event.context,
+            principal: Self.clip(event.principal), detail: Self.clip(event.detail),
+            outcome: event.outcome,
             sequence: state.head.sequence + 1, time: clock.now())
         let (bytes, code) = format.encode(entry, after: state.chain)
         try state.file?.write(bytes.span, at: state.end)
         state.end += UInt64(bytes.count)
         (state.head, state.chain) = (AuditHead(sequence: entry.sequence, code: code), code)
-        state.isSynced = false
         return entry
     }
 
+    // A caller's text, of whatever length; an entry must be one that can be read again.
+    private static func clip(_ text: String) -> String {
+        guard text.utf8.count > textByteCountMax else { return text }
+        return String(decoding: text.utf8.prefix(textByteCountMax), as: UTF8.self) + "..."
+    }
+
+    private static let textByteCountMax = 2048
+
     private func sync(_ state: inout State) throws(DiskError) {
-        guard !state.isSynced else { return }
-        try state.file?.sync()
-        state.isSynced = true
+        guard let file = state.file, state.syncedHead != state.head else { return }
+        try file.sync()
+        state.syncedHead = state.head
     }
 
     private func begin(_ state: inout State) throws(DiskError) {
@@ -202,16 +217,30 @@ final class AuditLog: Sendable {
     // Announced in the log before it is done: a file that is missing without that was taken away.
     private func removeOldFiles(_ state: inout State) throws(DiskError) {
         let numbers = try disk.list(StoreFormat.audit).compactMap(AuditFormat.number).sorted()
-        let keptCount = Int(max(byteCountMax / Self.fileByteCount, 2))
-        let removed = numbers.dropLast(keptCount)
-        guard let last = removed.last, let first = numbers.first(where: { $0 > last }) else {
-            return
-        }
-        let sequence = try header(first)?.firstSequence ?? state.head.sequence + 1
+        let removed = try numbers.prefix(numbers.count - keptCount(of: numbers))
+        // Without a genuine header nobody can say what is kept: better nothing is removed.
+        guard let last = removed.last, let first = numbers.first(where: { $0 > last }),
+            let sequence = try header(first)?.firstSequence
+        else { return }
         _ = try write(
             AuditEvent(action: AuditEvent.filesRemoved, detail: String(sequence)), &state)
         try sync(&state)
         for number in removed { try disk.remove(AuditFormat.path(number)) }
+    }
+
+    // The newest files that together have no more bytes than are to be kept; two at least.
+    private func keptCount(of numbers: [UInt32]) throws(DiskError) -> Int {
+        var byteCount: UInt64 = 0
+        var count = 0
+        for number in numbers.reversed() {
+            let file = try disk.open(AuditFormat.path(number), .read)
+            defer { file.close() }
+            byteCount += try file.byteCount()
+            // The current one is going to be full.
+            guard count < 2 || byteCount + Self.fileByteCount <= byteCountMax else { break }
+            count += 1
+        }
+        return count
     }
 }
 

@@ -12,7 +12,7 @@ final class AuditRecorder: Sendable {
         case open(AuditLog)
     }
 
-    /// Opening a store uses one key, creating one makes two.
+    /// Opening a store uses one key.
     private static let waitingCountMax = 16
 
     /// When each key was used last.

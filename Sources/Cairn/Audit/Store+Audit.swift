@@ -16,6 +16,7 @@ extension Store {
         after: UInt64 = 0, limit: Int = 1000
     ) async throws(StoreError) -> [AuditEntry] {
         try Bucket.checkPage(limit)
+        guard after < .max else { return [] }
         return try await engine.withAuditLog { (log) throws(StoreError) in
             var entries: [AuditEntry] = []
             for number in try log.files(holdingEntriesAfter: after) {
@@ -44,9 +45,9 @@ extension Store {
             (index) throws(IndexError) in
             try index.get(Tables.meta, MetaKey.auditHead)
         }
-        let noted = [AuditHead(row: known ?? []), head].compactMap { $0 }
         return try await engine.withAuditLog { (log) throws(StoreError) in
-            try log.check(containing: noted.filter { $0.sequence > 0 })
+            let noted = [StoreNotes(format: log.format).head(known), head].compactMap { $0 }
+            return try log.check(containing: noted.filter { $0.sequence > 0 })
         }
     }
 }
@@ -62,10 +63,21 @@ extension Engine {
         return try await pool.run { (_) throws(StoreError) in try body(log) }
     }
 
-    /// Records an administrative act. Durable on return, before the act takes effect.
-    func recordAct(_ event: AuditEvent) async throws(StoreError) {
+    /// Does what an administrator asks for. It is recorded, durably, before it is done; once more
+    /// when it fails.
+    func act<R>(
+        _ event: AuditEvent, _ body: () async throws(StoreError) -> R
+    ) async throws(StoreError) -> R {
         try await withAuditLog { (log) throws(StoreError) in
             _ = try log.append(event, durably: true)
+        }
+        do throws(StoreError) { return try await body() } catch {
+            let failure = event.failed(error)
+            try await withAuditLog { (log) throws(StoreError) in
+                // What made it fail is of more interest.
+                _ = try? log.append(failure, durably: true)
+            }
+            throw error
         }
     }
 
@@ -77,29 +89,20 @@ extension Engine {
             (_) throws(StoreError) in
         }
     ) async throws(StoreError) {
-        let head = try await withAuditLog { (log) throws(StoreError) in try log.sync() }
-        let uses = audit.uses.takeUnnoted()
-        try await transact { (transaction) throws(StoreError) in
-            try transaction.put(Tables.meta, MetaKey.auditHead, head.row)
-            for use in uses { try transaction.put(Tables.meta, use.key, use.value) }
-            try body(transaction)
+        let head = try await withAuditLog { (log) throws(StoreError) in
+            StoreNotes(format: log.format).encode(try log.sync())
         }
-    }
-}
-
-extension AuditHead {
-    var row: [UInt8] {
-        var writer = ByteWriter(capacity: 40)
-        writer.append(sequence)
-        writer.append(code)
-        return writer.bytes
-    }
-
-    init?(row bytes: [UInt8]) {
-        guard bytes.count == 40 else { return nil }
-        self.init(
-            sequence: bytes.span.littleEndian(UInt64.self, at: 0),
-            code: Octets32(bytes.span.extracting(8..<40)))
+        let uses = audit.uses.takeUnnoted()
+        do throws(StoreError) {
+            try await transact { (transaction) throws(StoreError) in
+                try transaction.put(Tables.meta, MetaKey.auditHead, head)
+                for use in uses { try transaction.put(Tables.meta, use.key, use.value) }
+                try body(transaction)
+            }
+        } catch {
+            audit.uses.putBack(uses)
+            throw error
+        }
     }
 }
 
@@ -110,7 +113,7 @@ extension AuditLog {
         let numbers = try numbers()
         // Whole files before the wanted entry need not be read.
         var first = numbers.count - 1
-        while first > 0, try headerSequence(numbers[first]) > sequence + 1 { first -= 1 }
+        while first > 0, try headerSequence(numbers[first]) > sequence &+ 1 { first -= 1 }
         return numbers[max(first, 0)...]
     }
 
@@ -132,6 +135,11 @@ extension AuditLog {
             let file = try file(number) { (entry, code) throws(StoreError) in
                 if entry.action == AuditEvent.filesRemoved, let first = UInt64(entry.detail) {
                     start = max(start, first)
+                }
+                if entry.action == AuditEvent.notesLost {
+                    report.add(
+                        "the store had lost what it noted of the log or the keyring: "
+                            + entry.time.description)
                 }
                 missing.removeAll { $0.sequence == entry.sequence && $0.code == code }
             }

@@ -23,6 +23,9 @@ public struct ShredReceipt: Hashable, Sendable {
     public let logicalByteCount: UInt64
     /// When it was done.
     public let time: Timestamp
+    /// Whether nothing is left in the index's files. False while a verification, a backup or
+    /// another long reader has them open: call ``Store/purgeDeletedKeys()`` when it has ended.
+    public let isPurged: Bool
     /// Directories with an older index, kept aside by a repair, in which the wrapped keys still
     /// are: remove them.
     public let olderIndexes: [String]
@@ -48,17 +51,19 @@ extension Account {
     public func shredBucket(_ name: String) async throws(StoreError) -> ShredReceipt {
         let bucket = try await bucket(name)
         let usage = try await bucket.describe()
-        try await engine.recordAct(bucket.act("ShredBucket"))
-        let row = try await bucket.remove(.delete)
-        var report = SweepReport()
-        try await engine.emptyDeletedBuckets(&report)
-        try await engine.purge(bucket.bucketID, row)
+        let row = try await engine.act(bucket.act("ShredBucket")) { () throws(StoreError) in
+            try await bucket.remove(.delete)
+        }
+        // What is left of a damaged row is sealed with a key that no longer exists.
+        try await engine.emptyDeletedBucket(bucket.bucketID)
+        let isPurged = try await engine.purge(bucket.bucketID, row)
         try await engine.noteAuditHead()
         return ShredReceipt(
             bucket: name, bucketID: bucket.id, customerKey: row.customerKey,
             generationCount: row.generation, keyCount: row.ownSlots(bucket.bucketID).count,
             blobCount: usage.blobCount, logicalByteCount: usage.logicalByteCount,
-            time: engine.clock.now(), olderIndexes: try await engine.olderIndexes(),
+            time: engine.clock.now(), isPurged: isPurged,
+            olderIndexes: try await engine.olderIndexes(),
             auditHead: try await engine.withAuditLog { $0.head })
     }
 }
@@ -67,14 +72,17 @@ extension Store {
     /// Removes from the files of the index and the catalogue all that deleted keys and buckets have
     /// left there. Durable on return.
     ///
-    /// ``Account/shredBucket(_:)`` does so for its bucket. Rewrites what these tables hold.
+    /// ``Account/shredBucket(_:)`` does so for its bucket. Rewrites what these tables hold; commits
+    /// wait meanwhile.
     ///
+    /// - Returns: false when a long reader still has some of it open; call again later.
     /// - Throws: ``StoreError`` with code `cancelled`, `outOfSpace`, `io`, `closed`.
-    public func purgeDeletedKeys() async throws(StoreError) {
+    @discardableResult
+    public func purgeDeletedKeys() async throws(StoreError) -> Bool {
         try engine.checkOpen()
         var report = SweepReport()
         try await engine.emptyDeletedBuckets(&report)
-        try await engine.purge(Engine.bucketTables.map { IndexPrefix($0, []) })
+        return try await engine.purge(Engine.bucketTables.map { IndexPrefix($0, []) })
     }
 }
 
@@ -85,16 +93,18 @@ extension Engine {
         Tables.objects, Tables.references, Tables.uploads,
     ]
 
-    fileprivate func purge(_ bucket: BucketID, _ row: BucketRow) async throws(StoreError) {
+    fileprivate func purge(
+        _ bucket: BucketID, _ row: BucketRow
+    ) async throws(StoreError) -> Bool {
         let slots = row.ownSlots(bucket).map { IndexPrefix(Tables.keys, RowKey.keySlot($0)) }
         let tables = Self.bucketTables.filter { $0.name != Tables.keys.name }
-        try await purge(slots + tables.map { IndexPrefix($0, bucket.octets.bytes) })
+        return try await purge(slots + tables.map { IndexPrefix($0, bucket.octets.bytes) })
     }
 
-    fileprivate func purge(_ prefixes: [IndexPrefix]) async throws(StoreError) {
+    fileprivate func purge(_ prefixes: [IndexPrefix]) async throws(StoreError) -> Bool {
         // The catalogue first: its base is written from the index as it is.
         try await foldCatalogue()
-        try await pool.run { [index] (_) throws(StoreError) in
+        return try await pool.run { [index] (_) throws(StoreError) in
             try lower(
                 "removing what deleted rows have left",
                 index: { () throws(IndexError) in

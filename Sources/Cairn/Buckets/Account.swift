@@ -33,6 +33,7 @@ public final class Account: Sendable {
         try Names.checkBucket(name)
         try engine.checkOpen()
         let id = BucketID(octets: UUIDText.random(from: engine.random))
+        let changeCount = engine.bucketChangeCount
         let customerKey = try await engine.keys.customerKey(configuration.encryption)
         let dataKey = try await engine.keys.generate(
             .bucketData, owner: id.octets, under: customerKey)
@@ -58,11 +59,11 @@ public final class Account: Sendable {
             }
             try transaction.put(Tables.bucketNames, nameKey, id.octets.bytes)
             try transaction.put(Tables.buckets, id.octets.bytes, sealed)
-            try transaction.put(Tables.keys, RowKey.keySlot(slot), dataKey.encoded())
-            try transaction.put(Tables.keys, RowKey.keySlot(slot + 1), indexKey.encoded())
+            try transaction.putNewKey(dataKey, in: slot)
+            try transaction.putNewKey(indexKey, in: slot + 1)
             try transaction.put(domain)
         }
-        return Bucket(id, bucket, engine)
+        return Bucket(id, bucket, engine, changeCount: changeCount)
     }
 
     /// Finds a bucket.
@@ -72,6 +73,7 @@ public final class Account: Sendable {
     public func bucket(_ name: String) async throws(StoreError) -> Bucket {
         try Names.checkBucket(name)
         let key = RowKey.bucketName(row.id, name)
+        let changeCount = engine.bucketChangeCount
         let found = try await engine.read("finding a bucket") {
             (index) throws(IndexError) -> (BucketID, [UInt8])? in
             guard let bytes = try index.get(Tables.bucketNames, key), bytes.count == 16,
@@ -82,7 +84,8 @@ public final class Account: Sendable {
         guard let (id, sealed) = found else {
             throw StoreError(.bucketUnknown, "the account has no bucket of this name")
         }
-        let bucket = try await open(id, sealed)
+        let bucket = Bucket(
+            id, try await engine.openBucketRow(id, sealed), engine, changeCount: changeCount)
         // The name is part of what is sealed: two buckets cannot be exchanged behind our back.
         guard bucket.name == name, bucket.row.accountID == row.id else {
             throw StoreError(.corrupted, "a bucket's name leads to another bucket")
@@ -117,7 +120,7 @@ public final class Account: Sendable {
         }
         var buckets: [BucketDescription] = []
         for (id, sealed, counts) in rows {
-            buckets.append(try await open(id, sealed).row.describe(id, counts))
+            buckets.append(try await engine.openBucketRow(id, sealed).describe(id, counts))
         }
         return buckets
     }
@@ -134,8 +137,9 @@ public final class Account: Sendable {
         _ name: String, contents: BucketContents = .mustBeEmpty
     ) async throws(StoreError) {
         let bucket = try await bucket(name)
-        try await engine.recordAct(bucket.act("DeleteBucket"))
-        try await bucket.remove(contents)
+        try await engine.act(bucket.act("DeleteBucket")) { () throws(StoreError) in
+            _ = try await bucket.remove(contents)
+        }
     }
 
     // MARK: -
@@ -150,10 +154,6 @@ public final class Account: Sendable {
             core: { () throws(CoreError) in
                 try AccountRow(decoding: bytes)
             })
-    }
-
-    private func open(_ id: BucketID, _ sealed: [UInt8]) async throws(StoreError) -> Bucket {
-        Bucket(id, try await engine.openBucketRow(id, sealed), engine)
     }
 }
 

@@ -9,30 +9,31 @@ extension Bucket {
     /// Starts a new generation of the bucket's data key. Durable on return.
     ///
     /// What is stored from then on is sealed with the new key; nothing is written anew, and what
-    /// older generations sealed stays readable. Handles of the bucket that were there before, and
-    /// their upload sessions, go on with the generation that they began with.
+    /// older generations sealed stays readable. Upload sessions that were begun before go on with
+    /// the generation that they began with.
     ///
     /// - Returns: the number of the new generation.
     /// - Throws: ``StoreError`` with code `bucketUnknown`, `keyDisabled`, `keyUnavailable`,
     ///   `limitExceeded` (1000 generations), `cancelled`, `outOfSpace`, `io`, `closed`.
     @discardableResult
     public func rotateDataKey() async throws(StoreError) -> UInt32 {
-        try await engine.recordAct(act("RotateDataKey"))
-        let row = try await engine.changeBucket(bucketID) { (row) throws(StoreError) in
-            guard row.formerKeySlots.count < BucketRow.formerKeyCountMax else {
-                throw StoreError(
-                    .limitExceeded,
-                    "a bucket has at most \(BucketRow.formerKeyCountMax) earlier data keys")
+        let row = try await engine.act(act("RotateDataKey")) { () throws(StoreError) in
+            try await engine.changeBucket(bucketID) { (row) throws(StoreError) in
+                guard row.formerKeySlots.count < BucketRow.formerKeyCountMax else {
+                    throw StoreError(
+                        .limitExceeded,
+                        "a bucket has at most \(BucketRow.formerKeyCountMax) earlier data keys")
+                }
+                var next = row
+                next.generation += 1
+                let key = try await engine.keys.generate(
+                    .bucketData, owner: bucketID.octets, generation: next.generation,
+                    under: row.customerKey)
+                next.formerKeySlots.append(row.dataKeySlot)
+                next.dataKeySlot = try await engine.reserveKeySlots(1)
+                return BucketChange(
+                    row: next, keys: [.init(slot: next.dataKeySlot, old: nil, new: key)])
             }
-            var next = row
-            next.generation += 1
-            let key = try await engine.keys.generate(
-                .bucketData, owner: bucketID.octets, generation: next.generation,
-                under: row.customerKey)
-            next.formerKeySlots.append(row.dataKeySlot)
-            next.dataKeySlot = try await engine.reserveKeySlots(1)
-            return BucketChange(
-                row: next, keys: [.init(slot: next.dataKeySlot, old: nil, new: key)])
         }
         return row.generation
     }
@@ -43,7 +44,8 @@ extension Bucket {
     /// The keys of the bucket are wrapped anew; no blob is written anew, and reads and writes go on
     /// meanwhile. From then on the old customer key is not needed any more, and disabling or
     /// destroying it does not touch the bucket. Blobs stay in the deduplication domain that they
-    /// were stored in; only new ones go to the new domain. Whoever has the old customer key and
+    /// were stored in; only new ones go to the new domain, but for those of upload sessions that
+    /// were begun before. Whoever has the old customer key and
     /// an older copy of the store can still open what the bucket held then.
     ///
     /// - Parameters:
@@ -55,18 +57,19 @@ extension Bucket {
     public func setEncryption(
         _ encryption: BucketEncryption, deduplication: Deduplication? = nil
     ) async throws(StoreError) {
-        let customerKey = try await engine.keys.customerKey(encryption)
         var act = act("SetBucketEncryption")
-        act.key = customerKey?.text ?? ""
-        try await engine.recordAct(act)
-        let row = try await engine.changeBucket(bucketID) { (row) throws(StoreError) in
-            var change = BucketChange(row: row)
-            change.row.customerKey = customerKey
-            change.keys = try await engine.rewrapped(
-                row.ownSlots(bucketID), under: customerKey, skippingCurrent: false)
-            try await move(
-                &change, from: row, to: deduplication ?? row.deduplication)
-            return change
+        if case .customerKey(let key) = encryption { act.key = key.text } else { act.key = "" }
+        let row = try await engine.act(act) { () throws(StoreError) in
+            let customerKey = try await engine.keys.customerKey(encryption)
+            return try await engine.changeBucket(bucketID) { (row) throws(StoreError) in
+                var change = BucketChange(row: row)
+                change.row.customerKey = customerKey
+                change.keys = try await engine.rewrapped(
+                    row.ownSlots(bucketID), under: customerKey, skippingCurrent: false)
+                try await move(
+                    &change, from: row, to: deduplication ?? row.deduplication)
+                return change
+            }
         }
         engine.keys.forget(row.ownSlots(bucketID))
     }

@@ -3,6 +3,7 @@
 public import CairnCore
 internal import CairnIndex
 internal import CairnKeys
+internal import Synchronization
 
 /// A scope for blobs and objects, one per repository.
 ///
@@ -12,14 +13,28 @@ public final class Bucket: Sendable {
     /// The name of the bucket: that of the repository.
     public let name: String
     let bucketID: BucketID
-    let row: BucketRow
     let engine: Engine
+    private let known: Mutex<(row: BucketRow, changeCount: UInt64)>
 
-    init(_ bucketID: BucketID, _ row: BucketRow, _ engine: Engine) {
+    /// - Parameter changeCount: that of the engine before the row was read.
+    init(_ bucketID: BucketID, _ row: BucketRow, _ engine: Engine, changeCount: UInt64) {
         self.bucketID = bucketID
-        self.row = row
         self.engine = engine
+        known = Mutex((row, changeCount))
         name = row.name
+    }
+
+    /// The bucket's row as last seen; what is in it beside keys and domains never changes.
+    var row: BucketRow { known.withLock { $0.row } }
+
+    /// The bucket's row as it is now. Reads it only when keys of some bucket were changed.
+    func currentRow() async throws(StoreError) -> BucketRow {
+        let changeCount = engine.bucketChangeCount
+        let known = known.withLock { $0 }
+        guard known.changeCount != changeCount else { return known.row }
+        let row = try await engine.bucketRow(bucketID).row
+        self.known.withLock { $0 = (row, changeCount) }
+        return row
     }
 
     /// A UUID that outlives no bucket and is never reused.
@@ -37,12 +52,12 @@ public final class Bucket: Sendable {
             return (exists, try snapshot.usage(of: bucketID))
         }
         guard exists else { throw StoreError(.bucketUnknown, "the bucket was deleted") }
-        return row.describe(bucketID, counts)
+        return try await currentRow().describe(bucketID, counts)
     }
 
     func keys() async throws(StoreError) -> BucketKeys {
         try engine.checkOpen()
-        return try await engine.keys.keys(of: row, bucketID)
+        return try await engine.keys.keys(of: currentRow(), bucketID)
     }
 
     /// The same; nil when the customer key may not be used.

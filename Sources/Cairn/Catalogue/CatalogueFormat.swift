@@ -230,7 +230,9 @@ enum CatalogueTables {
         Tables.links, Tables.smallBlobs, Tables.objects, Tables.deletedBuckets,
         Tables.domains,
     ]
-    private static let metaKeys = Set([MetaKey.store, MetaKey.nextKeySlot])
+    private static let metaKeys = Set([
+        MetaKey.store, MetaKey.nextKeySlot, MetaKey.keyringRevision, MetaKey.auditHead,
+    ])
     private static let numbers = Dictionary(
         uniqueKeysWithValues: zip(all.map(\.name), UInt8(1)...))
 

@@ -54,7 +54,9 @@ extension Engine {
                 try transaction.put(Tables.buckets, id.octets.bytes, new)
                 return true
             }
-            if isDone { return change.row }
+            guard isDone else { continue }
+            countBucketChange()
+            return change.row
         }
     }
 

@@ -55,7 +55,7 @@ extension Engine {
                 return try SharedDomain.slot(known)
             }
             try transaction.put(Tables.domains, domain.rowKey, RowKey.bigEndian(slot))
-            try transaction.put(Tables.keys, RowKey.keySlot(slot), key.encoded())
+            try transaction.putNewKey(key, in: slot)
             return slot
         }
         return ChosenDomain(reference: DomainReference(slot: chosen, id: domain.id))
@@ -66,7 +66,7 @@ extension Transaction {
     /// Stores the key of a domain that came with its bucket.
     func put(_ domain: ChosenDomain) throws(StoreError) {
         guard let key = domain.newKey else { return }
-        try put(Tables.keys, RowKey.keySlot(domain.reference.slot), key.encoded())
+        try putNewKey(key, in: domain.reference.slot)
     }
 
     /// Deletes the domains that buckets of an account have shared.
@@ -88,7 +88,7 @@ extension Transaction {
 }
 
 /// A domain of several buckets of one account.
-private struct SharedDomain: Sendable {
+struct SharedDomain: Sendable {
     /// On disk: never renumber.
     enum Kind: UInt8 {
         case key = 1
@@ -118,6 +118,14 @@ private struct SharedDomain: Sendable {
 
     /// Tells the domain from all others, also from those of single buckets and the account's first.
     var id: Octets16 { Octets16(hash.bytes.span.extracting(first: Octets16.byteCount)) }
+
+    /// The key slot of a domain whose secret is under the store's default key; nil for others.
+    static func slotUnderDefaultKey(_ row: IndexEntry) throws(StoreError) -> UInt32? {
+        guard row.key.count > Octets16.byteCount,
+            row.key[Octets16.byteCount] == Kind.account.rawValue
+        else { return nil }
+        return try slot(row.value)
+    }
 
     static func slot(_ bytes: [UInt8]) throws(StoreError) -> UInt32 {
         guard bytes.count == 4 else {

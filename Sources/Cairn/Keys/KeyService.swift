@@ -50,6 +50,8 @@ public final class KeyService: Sendable {
                 throw KeyError(.keyNotFound, "the keyring lost a key it was given")
             }
             return (successor, key)
+        } naming: {
+            $0.id.text
         }
     }
 
@@ -261,26 +263,35 @@ public final class KeyService: Sendable {
     // The act is recorded before it takes effect; one that failed after that is recorded again.
     func change<R: Sendable>(
         _ action: String, _ key: KeyReference?, _ detail: String = "",
-        _ body: @escaping @Sendable (Keyring) throws(KeyError) -> (Keyring?, R)
+        _ body: @escaping @Sendable (Keyring) throws(KeyError) -> (Keyring?, R),
+        naming subject: @escaping @Sendable (R) -> String? = { _ in nil }
     ) async throws(StoreError) -> R {
-        let event = AuditEvent(action: action, key: key?.text ?? "", detail: detail)
+        // The id: an alias may lead elsewhere when somebody reads the log.
+        var named = key?.text ?? ""
+        if let key {
+            do throws(KeyError) { named = try await holder.describeKey(key).id.text } catch {}
+        }
+        let event = AuditEvent(action: action, key: named, detail: detail)
         let before = holder.current.revision
         let result = try await engine.withAuditLog { [holder] (log) throws(StoreError) -> R in
             do throws(StoreError) {
-                return try holder.change(body) { () throws(StoreError) in
+                return try holder.change(body) { (result) throws(StoreError) in
+                    var event = event
+                    if let subject = subject(result) { event.key = subject }
                     _ = try log.append(event, durably: true)
                 }
             } catch {
-                var failure = event
-                failure.outcome = error.code.description
-                _ = try? log.append(failure, durably: true)
+                _ = try? log.append(event.failed(error), durably: true)
                 throw error
             }
         }
         guard holder.current.revision != before else { return result }
         // Whatever a key allowed is asked for anew.
         engine.keys.forgetAll()
-        try await engine.noteKeyring(revision: holder.current.revision)
+        // The change is in effect whether it can be noted or not; the next opening notes it.
+        do throws(StoreError) {
+            try await engine.noteKeyring(revision: holder.current.revision)
+        } catch {}
         return result
     }
 }
@@ -294,7 +305,9 @@ extension Engine {
             (index) throws(IndexError) in
             try index.get(Tables.meta, MetaKey.keyringRevision)
         }
-        let known = try KeyringRevision.decode(row)
+        let notes = try await withAuditLog { StoreNotes(format: $0.format) }
+        // That a note is missing is in the log.
+        let known = notes.revision(row) ?? 0
         guard revision >= known else {
             throw StoreError(
                 .corrupted,
@@ -307,23 +320,13 @@ extension Engine {
     /// Notes how new the keyring is, so that an older copy of its file shows, and where the audit
     /// log ends.
     func noteKeyring(revision: UInt64) async throws(StoreError) {
+        let notes = try await withAuditLog { StoreNotes(format: $0.format) }
         try await noteAuditHead { (transaction) throws(StoreError) in
             let known = try transaction.get(Tables.meta, MetaKey.keyringRevision)
-            if try KeyringRevision.decode(known) < revision {
+            if notes.revision(known) ?? 0 < revision {
                 try transaction.put(
-                    Tables.meta, MetaKey.keyringRevision, RowKey.bigEndian(revision))
+                    Tables.meta, MetaKey.keyringRevision, notes.encode(revision: revision))
             }
         }
-    }
-}
-
-enum KeyringRevision {
-    /// 0 when none was noted yet.
-    static func decode(_ bytes: [UInt8]?) throws(StoreError) -> UInt64 {
-        guard let bytes else { return 0 }
-        guard bytes.count == 8 else {
-            throw StoreError(.corrupted, "the noted revision of the keyring is damaged")
-        }
-        return bytes.reduce(0) { $0 << 8 | UInt64($1) }
     }
 }

@@ -48,7 +48,7 @@ final class KeyTable: Sendable {
         var purpose: Purpose
         var expiresAt: Timestamp
 
-        /// A clock that is set back does not keep a key open longer.
+        /// A clock that is set back by more than the lifetime does not keep a key open.
         func isValid(at now: Timestamp, _ lifetime: Duration) -> Bool {
             expiresAt > now && expiresAt <= now + lifetime
         }
@@ -352,7 +352,11 @@ final class KeyTable: Sendable {
 
     /// Wipes keys of the cache whose rows are gone.
     func forget(_ slots: [UInt32]) {
-        cache.withLock { cache in for slot in slots { cache.entries[slot] = nil } }
+        cache.withLock { cache in
+            for slot in slots { cache.entries[slot] = nil }
+            // Whoever is opening one of them does not remember it.
+            cache.epoch += 1
+        }
     }
 
     /// Wipes all keys of the cache: the next use of each asks the provider.

@@ -74,11 +74,8 @@ final class KeyUses: Sendable {
             })
         for row in rows {
             let key = String(decoding: row.key.dropFirst(MetaKey.keyUse.count), as: UTF8.self)
-            loaded[key] = try lower(
-                "reading when keys were used",
-                core: { () throws(CoreError) in
-                    try KeyUse(decoding: row.value)
-                })
+            // What is only told to people keeps no store closed.
+            loaded[key] = try? KeyUse(decoding: row.value)
         }
         state.withLock { state in
             state.uses.merge(loaded) { known, row in known.time > row.time ? known : row }
@@ -91,6 +88,16 @@ final class KeyUses: Sendable {
             defer { state.unnoted = [] }
             return state.unnoted.compactMap { key in
                 state.uses[key].map { (MetaKey.keyUse + Array(key.utf8), $0.encoded()) }
+            }
+        }
+    }
+
+    /// Takes rows back that could not be written.
+    func putBack(_ rows: [(key: [UInt8], value: [UInt8])]) {
+        state.withLock { state in
+            for row in rows {
+                state.unnoted.insert(
+                    String(decoding: row.key.dropFirst(MetaKey.keyUse.count), as: UTF8.self))
             }
         }
     }

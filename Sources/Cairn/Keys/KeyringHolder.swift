@@ -25,7 +25,7 @@ final class KeyringHolder: Sendable {
     ///   - prepare: called when there is a successor, before it takes effect.
     func change<R: Sendable>(
         _ body: (Keyring) throws(KeyError) -> (successor: Keyring?, result: R),
-        preparedBy prepare: () throws(StoreError) -> Void
+        preparedBy prepare: (R) throws(StoreError) -> Void
     ) throws(StoreError) -> R {
         try changing.withLock { (_) throws(StoreError) in
             let now = current
@@ -34,7 +34,7 @@ final class KeyringHolder: Sendable {
             guard let successor else { return result }
             let bytes = try lower(
                 "changing the keyring", keys: { () throws(KeyError) in try successor.encoded() })
-            try prepare()
+            try prepare(result)
             // Before it is used: what it wraps must not be lost with the process.
             try lower(
                 "writing the keyring",

@@ -34,10 +34,13 @@ extension Store {
     ) async throws(StoreError) -> RewrapReport {
         var only: KeyID??
         if let key { only = .some(try await engine.keys.customerKey(.customerKey(key))) }
-        try await engine.recordAct(AuditEvent(action: "RewrapKeys", key: key?.text ?? ""))
-        var rewrap = Rewrap(engine: engine, only: only)
-        try await rewrap.run(progress)
-        return rewrap.report
+        return try await engine.act(
+            AuditEvent(action: "RewrapKeys", key: key?.text ?? "")
+        ) { () throws(StoreError) in
+            var rewrap = Rewrap(engine: engine, only: only)
+            try await rewrap.run(progress)
+            return rewrap.report
+        }
     }
 }
 
@@ -80,6 +83,12 @@ private struct Rewrap {
                         try AccountRow(decoding: row.value)
                     })
                 try await rewrap([account.domainSlot], under: nil)
+            }
+        }
+        for try await rows in engine.pages(of: Tables.domains, for: "the rewrapping") {
+            for row in rows {
+                guard let slot = try SharedDomain.slotUnderDefaultKey(row) else { continue }
+                try await rewrap([slot], under: nil)
             }
         }
     }
@@ -134,11 +143,11 @@ private struct Rewrap {
                 let row = try engine.openBucketRow(id, sealed, &context)
                 guard only.map({ $0 == row.customerKey }) ?? true else { continue }
                 var slots = row.ownSlots(id).map { ($0, row.customerKey) }
-                // The secret of a domain of several buckets is under the customer key that they
-                // have in common, or under the default one.
-                if row.domain.id != id.octets, seen.insert(row.domain.slot).inserted {
-                    slots.append(
-                        (row.domain.slot, row.deduplication == .key ? row.customerKey : nil))
+                // The secret of the domain of a customer key is under that key.
+                if row.deduplication == .key, row.customerKey != nil,
+                    seen.insert(row.domain.slot).inserted
+                {
+                    slots.append((row.domain.slot, row.customerKey))
                 }
                 var bucket = Bucket()
                 for (slot, customerKey) in slots {

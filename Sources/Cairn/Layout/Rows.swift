@@ -83,6 +83,17 @@ struct AccountRow: Sendable {
     }
 }
 
+extension Transaction {
+    /// Stores a new key. A slot that is taken would lose the key in it: after a repair from an
+    /// incomplete catalogue the count of slots may be behind.
+    func putNewKey(_ key: KeyRow, in slot: UInt32) throws(StoreError) {
+        guard try get(Tables.keys, RowKey.keySlot(slot)) == nil else {
+            throw StoreError(.corrupted, "key slot \(slot) is taken; repair the store")
+        }
+        try put(Tables.keys, RowKey.keySlot(slot), key.encoded())
+    }
+}
+
 struct KeyRow: Sendable {
     /// What a wrapped key is for. On disk: never renumber.
     enum Kind: UInt8 {

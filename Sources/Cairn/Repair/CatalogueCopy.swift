@@ -85,6 +85,14 @@ struct CatalogueCopy {
 
     private func finish(_ batch: inout Batch, _ sequence: UInt64) throws(StoreError) {
         try Self.writing { () throws(IndexError) in
+            try batch.commit()
+            // The catalogue may have lost the count and kept keys that it counted.
+            if let slots = try batch.nextKeySlot() {
+                try batch.add(
+                    CatalogueChange(
+                        table: Tables.meta, key: MetaKey.nextKeySlot,
+                        value: RowKey.bigEndian(slots)))
+            }
             try batch.add(
                 CatalogueChange(
                     table: Tables.meta, key: MetaKey.catalogueSequence,
@@ -166,5 +174,19 @@ private struct Batch {
         try transaction.commit()
         changes = []
         byteCount = 0
+    }
+
+    /// The first slot behind all keys that were copied, where the count of slots says less.
+    func nextKeySlot() throws(IndexError) -> UInt32? {
+        let counted = Self.number(try index.get(Tables.meta, MetaKey.nextKeySlot) ?? [])
+        var next = counted
+        try index.forEachRow(Tables.keys, prefix: []) { (row) throws(IndexError) in
+            next = max(next, Self.number(row.key).addingReportingOverflow(1).partialValue)
+        }
+        return next > counted ? next : nil
+    }
+
+    private static func number(_ bytes: [UInt8]) -> UInt32 {
+        bytes.prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
     }
 }

@@ -33,6 +33,7 @@ final class Engine: Sendable {
     let placing = EpochGate()
     let segmentPins = SegmentPins()
     private let closed = Atomic(false)
+    private let bucketChanges = Atomic<UInt64>(0)
 
     init(
         storeID: Octets16, configuration: StoreConfiguration, chunker: ChunkerParameters,
@@ -58,6 +59,11 @@ final class Engine: Sendable {
         self.clock = clock
         self.random = random
     }
+
+    /// How often keys of buckets were changed: handles of buckets look whether theirs were.
+    var bucketChangeCount: UInt64 { bucketChanges.load(ordering: .acquiring) }
+
+    func countBucketChange() { bucketChanges.add(1, ordering: .acquiringAndReleasing) }
 
     func checkOpen() throws(StoreError) {
         guard !closed.load(ordering: .acquiring) else {

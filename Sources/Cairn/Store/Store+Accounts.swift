@@ -23,7 +23,7 @@ extension Store {
                 throw StoreError(.accountExists, "an account of this name exists")
             }
             try transaction.put(Tables.accounts, Array(name.utf8), row.encoded())
-            try transaction.put(Tables.keys, RowKey.keySlot(slot), domain.encoded())
+            try transaction.putNewKey(domain, in: slot)
         }
         return Account(name, row, engine)
     }

@@ -91,15 +91,41 @@ struct StoreOpening: Sendable {
     private func openAuditLog(
         _ storeID: Octets16, _ storeKey: SecretBytes, _ index: any Index
     ) throws(StoreError) -> AuditLog {
-        let known = try lower(
+        let format = try AuditFormat(storeKey: storeKey, storeID: storeID)
+        let notes = StoreNotes(format: format)
+        if try AuditLog.numbers(seams.disk).isEmpty { try makeNotes(notes, index) }
+        let (head, revision) = try lower(
             "reading the end of the audit log",
             index: { () throws(IndexError) in
-                try index.get(Tables.meta, MetaKey.auditHead)
+                (
+                    notes.head(try index.get(Tables.meta, MetaKey.auditHead)),
+                    notes.revision(try index.get(Tables.meta, MetaKey.keyringRevision))
+                )
             })
-        return try AuditLog(
-            seams.disk, format: AuditFormat(storeKey: storeKey, storeID: storeID),
-            storeID: storeID, clock: seams.clock, known: AuditHead(row: known ?? []) ?? .start,
-            byteCountMax: configuration.auditByteCount)
+        let log = try AuditLog(
+            seams.disk, format: format, storeID: storeID, clock: seams.clock,
+            known: head ?? .start, byteCountMax: configuration.auditByteCount)
+        if head == nil || revision == nil {
+            _ = try? log.append(AuditEvent(action: AuditEvent.notesLost), durably: true)
+        }
+        return log
+    }
+
+    // Before the log is begun: from then on a note that is missing was taken away.
+    private func makeNotes(_ notes: StoreNotes, _ index: any Index) throws(StoreError) {
+        try lower(
+            "beginning the audit log",
+            index: { () throws(IndexError) in
+                let transaction = try index.begin()
+                for (key, value) in [
+                    (MetaKey.auditHead, notes.encode(.start)),
+                    (MetaKey.keyringRevision, notes.encode(revision: 0)),
+                ] where try transaction.get(Tables.meta, key) == nil {
+                    try transaction.put(Tables.meta, key, value)
+                }
+                try transaction.commit()
+                try index.sync()
+            })
     }
 
     // The id of the store; a new one, and true, where there is none yet.

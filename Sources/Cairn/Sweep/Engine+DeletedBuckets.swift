@@ -21,15 +21,20 @@ extension Engine {
             guard let key = next?.key else { return }
             do throws(StoreError) {
                 let bucket = try RowKey.bucketID(of: key)
-                while try await deletePage(of: bucket) {
-                    try checkCancellation("emptying a deleted bucket")
-                }
+                try await emptyDeletedBucket(bucket)
                 report.bucketCount += 1
             } catch {
                 guard error.code == .corrupted else { throw error }
                 report.damagedCount += 1
             }
             after = key
+        }
+    }
+
+    /// Deletes the contents of one bucket that was deleted.
+    func emptyDeletedBucket(_ bucket: BucketID) async throws(StoreError) {
+        while try await deletePage(of: bucket) {
+            try checkCancellation("emptying a deleted bucket")
         }
     }
 

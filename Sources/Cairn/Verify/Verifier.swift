@@ -102,13 +102,12 @@ private struct Verifier {
         _ item: (BucketID, BucketRow), _ snapshot: any IndexSnapshot
     ) async throws(StoreError) {
         let (id, row) = item
-        let bucket = Bucket(id, row, engine)
+        let bucket = Bucket(id, row, engine, changeCount: engine.bucketChangeCount)
         let keys: BucketKeys
         do throws(StoreError) { keys = try await bucket.keys() } catch {
-            if error.isLock {
-                report.lockedBucketCount += 1
-                return
-            }
+            if error.isLock { report.lockedBucketCount += 1 }
+            // Deleted since the snapshot.
+            if error.isLock || error.code == .bucketUnknown { return }
             return try note(error, error.message, bucket: bucket.name)
         }
         var found: [UsageCounter: UInt64] = [:]
@@ -283,6 +282,8 @@ private struct Verifier {
     ) throws(StoreError) {
         switch error.code {
         case .corrupted, .formatTooNew: report.add(message, bucket: bucket, digest: digest)
+        // Its key was disabled, or the bucket deleted, in the middle of it.
+        case .keyDisabled, .keyUnknown, .bucketUnknown: break
         default: throw error
         }
     }

@@ -1,4 +1,5 @@
 // Part of Cairn, a content-addressed blob store.
+internal import Glibc
 internal import Synchronization
 
 /// The policy around a database: order of commits, group sync, latched failure, orderly close.
@@ -163,13 +164,34 @@ final class RocksDBEngine: @unchecked Sendable {
         }
     }
 
-    func purge(_ ranges: [(table: Int, prefix: [UInt8])]) throws(IndexError) {
+    func purge(_ ranges: [(table: Int, prefix: [UInt8])]) throws(IndexError) -> Bool {
         try withDatabase { database throws(IndexError) in
-            // Into files, whose log goes. From there on commits may go on: nobody writes rows that
-            // are deleted for good, so RocksDB finds nothing to flush in these ranges.
-            try flush(database, wait: true)
-            for range in ranges { database.purge(range.table, range.prefix) }
+            // Whoever begins from here on does not see what was deleted before.
+            let older = views.withLock { Set($0.keys) }
+            waitForViews(older)
+            // No commit meanwhile: RocksDB would flush for this; see `flush` why it must not.
+            let failureCount = database.value("rocksdb.background-errors")
+            let isSeen = try commits.withLock { state throws(IndexError) in
+                try checkHealth(database)
+                try flush(&state, database, wait: true)
+                let isSeen = views.withLock { !older.isDisjoint(with: $0.keys) }
+                for range in ranges { database.purge(range.table, range.prefix) }
+                return isSeen
+            }
+            // A compaction that fails says so nowhere else.
+            guard database.value("rocksdb.background-errors") == failureCount else {
+                throw IndexError(.io, "deleted rows could not be removed from \(path)")
+            }
             try database.removeObsoleteFiles()
+            return !isSeen
+        }
+    }
+
+    // Transactions take milliseconds; a longer reader is not waited for.
+    private func waitForViews(_ ids: Set<ObjectIdentifier>) {
+        let end = ContinuousClock.now + .seconds(2)
+        while ContinuousClock.now < end, views.withLock({ !ids.isDisjoint(with: $0.keys) }) {
+            usleep(10_000)
         }
     }
 

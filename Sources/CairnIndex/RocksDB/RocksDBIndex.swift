@@ -129,10 +129,10 @@ public final class RocksDBIndex: Index {
     /// Removes what deleted and replaced rows have left.
     ///
     /// See ``Index``.
-    public func purge(_ prefixes: [IndexPrefix]) throws(IndexError) {
+    public func purge(_ prefixes: [IndexPrefix]) throws(IndexError) -> Bool {
         var ranges: [(table: Int, prefix: [UInt8])] = []
         for prefix in prefixes { ranges.append((try number(of: prefix.table), prefix.bytes)) }
-        try engine.purge(ranges)
+        return try engine.purge(ranges)
     }
 
     // MARK: - For snapshots and transactions

@@ -70,8 +70,11 @@ struct AuditCommand: AsyncParsableCommand {
 
 extension AuditEntryInfo {
     fileprivate var line: String {
-        ["\(sequence)", time, action, outcome, key ?? "-", context ?? "-"]
+        // Written by callers: nothing in it ends the line or speaks to the terminal.
+        (["\(sequence)", time, action, outcome, key ?? "-", context ?? "-"]
             .joined(separator: " ") + (detail.map { " \($0)" } ?? "")
-            + (principal.map { " for \($0)" } ?? "")
+            + (principal.map { " for \($0)" } ?? ""))
+            .unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : String($0) }
+            .joined()
     }
 }

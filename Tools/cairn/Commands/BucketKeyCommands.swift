@@ -21,9 +21,11 @@ extension BucketCommand {
 
         @Option(
             help: ArgumentHelp(
-                "The customer key, by id or alias; without it, the store's own.",
-                valueName: "key"))
+                "The customer key, by id or alias.", valueName: "key"))
         var key: String?
+
+        @Flag(help: "Not a customer key, but the store's own.")
+        var storeKey = false
 
         @Option(
             help: ArgumentHelp(
@@ -31,10 +33,20 @@ extension BucketCommand {
                 valueName: "whom"))
         var dedup: String?
 
+        mutating func validate() throws {
+            if key != nil, storeKey {
+                throw ValidationError("Give --key or --store-key, not both.")
+            }
+            if key == nil, !storeKey, dedup == nil {
+                throw ValidationError("Give --key, --store-key or --dedup.")
+            }
+        }
+
         func perform() async throws {
             let bucket = try await withAccess { access in
                 try await access.bucket(
-                    .setEncryption(bucket: name, key: key, deduplication: dedup))
+                    .setEncryption(
+                        bucket: name, key: key, usesStoreKey: storeKey, deduplication: dedup))
             }
             if options.json { try Output.json(bucket) }
         }
@@ -130,6 +142,7 @@ extension BucketCommand {
                 ("time", receipt.time),
                 ("audit log", receipt.auditHead),
             ])
+            if !receipt.isPurged { try Output.line(Purge.again) }
             for directory in receipt.olderIndexes {
                 try Output.line("remove \(directory): a repair left it, with the keys in it")
             }
@@ -141,15 +154,18 @@ extension BucketCommand {
         static let configuration = CommandConfiguration(
             abstract: "Remove from the store's files what removed buckets have left there.",
             discussion: """
-                `cairn bucket shred` does so for its bucket; this does it for all that were removed, \
-                or goes on where a shredding was interrupted.
+                `cairn bucket shred` does so for its bucket; this does it for all that were \
+                removed, or goes on where a shredding was interrupted.
                 """)
 
         @OptionGroup var options: StoreOptions
 
         func perform() async throws {
-            _ = try await withAccess { try await $0.perform(.purge) }
-            if options.json { try Output.json(Document.Purged(isPurged: true)) }
+            let isPurged = try await withAccess { try await $0.purge() }
+            if options.json { return try Output.json(Document.Purged(isPurged: isPurged)) }
+            if !isPurged { try Output.line(Self.again) }
         }
+
+        static let again = "some of it is still being read: run `cairn bucket purge` again later"
     }
 }

@@ -71,6 +71,16 @@ extension AdminAccess {
         return receipt
     }
 
+    /// Removes from the store's files what deleted buckets and keys have left.
+    ///
+    /// - Returns: false while a long reader has some of it open; call again later.
+    public func purge() async throws(AdminError) -> Bool {
+        guard case .purged(let isComplete) = try await perform(.purge) else {
+            throw Self.otherAnswer
+        }
+        return isComplete
+    }
+
     /// Lists entries of the audit log.
     public func auditEntries(
         after: UInt64, limit: Int

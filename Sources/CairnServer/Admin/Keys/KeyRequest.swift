@@ -20,15 +20,17 @@ public enum KeyRequest: Codable, Hashable, Sendable {
     case grants(key: String)
     /// Creates a grant. Answers `grant`.
     case createGrant(key: String, GrantRequest)
-    /// Puts a bucket under another key, or changes whom it shares chunks with. Answers `bucket`.
-    case setEncryption(bucket: String, key: String?, deduplication: String?)
+    /// Puts a bucket under another key, or under the store's own, or changes whom it shares chunks
+    /// with; what is nil or false stays. Answers `bucket`.
+    case setEncryption(
+        bucket: String, key: String?, usesStoreKey: Bool, deduplication: String?)
     /// Starts a new generation of a bucket's data key. Answers `bucket`.
     case rotateDataKey(bucket: String)
     /// Wraps data keys anew, of one bucket or of all under a key, or of all. Answers `rewrapped`.
     case rewrap(bucket: String?, key: String?)
     /// Destroys a bucket with its keys. Answers `shredded`.
     case shred(bucket: String)
-    /// Removes from the store's files what deleted buckets and keys have left. Answers `done`.
+    /// Removes from the store's files what deleted buckets and keys have left. Answers `purged`.
     case purge
     /// Lists entries of the audit log behind one. Answers `entries`.
     case auditEntries(after: UInt64, limit: Int)
@@ -113,6 +115,8 @@ public enum KeyAnswer: Codable, Hashable, Sendable {
     case rewrapped(RewrapInfo)
     /// What was destroyed.
     case shredded(ShredInfo)
+    /// Whether nothing is left, or a long reader still has some of it open.
+    case purged(isComplete: Bool)
     /// Entries of the audit log.
     case entries([AuditEntryInfo])
     /// What a check of the audit log found.

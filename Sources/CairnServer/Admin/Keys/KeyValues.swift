@@ -88,6 +88,8 @@ public struct ShredInfo: Codable, Hashable, Sendable {
     public var logicalByteCount: UInt64
     /// When it was done, RFC 3339.
     public var time: String
+    /// Whether nothing is left in the index's files; else run `cairn bucket purge` later.
+    public var isPurged: Bool
     /// Directories with an older index, to be removed by hand.
     public var olderIndexes: [String]
     /// Where the audit log ended then.

@@ -15,11 +15,12 @@ extension LocalAccess {
 
     private func answer(_ request: KeyRequest) async throws(StoreError) -> KeyAnswer {
         switch request {
-        case .setEncryption(let bucket, let key, let deduplication):
+        case .setEncryption(let bucket, let key, let usesStoreKey, let deduplication):
             let bucket = try await store.defaultAccount.bucket(bucket)
             let configuration = try BucketConfiguration(key: key, deduplication: deduplication)
+            let keepsKey = key == nil && !usesStoreKey
             try await bucket.setEncryption(
-                configuration.encryption,
+                keepsKey ? bucket.describe().encryption : configuration.encryption,
                 deduplication: deduplication == nil ? nil : configuration.deduplication)
             return .bucket(try await describe(bucket.name))
         case .rotateDataKey(let bucket):
@@ -29,8 +30,7 @@ extension LocalAccess {
         case .shred(let bucket):
             return .shredded(ShredInfo(try await store.defaultAccount.shredBucket(bucket)))
         case .purge:
-            try await store.purgeDeletedKeys()
-            return .done
+            return .purged(isComplete: try await store.purgeDeletedKeys())
         case .auditEntries(let after, let limit):
             let entries = try await store.auditEntries(after: after, limit: limit)
             return .entries(entries.map { AuditEntryInfo($0) })
@@ -260,7 +260,8 @@ extension ShredInfo {
             customerKey: receipt.customerKey?.text, generationCount: receipt.generationCount,
             keyCount: receipt.keyCount, blobCount: receipt.blobCount,
             logicalByteCount: receipt.logicalByteCount, time: receipt.time.description,
-            olderIndexes: receipt.olderIndexes, auditHead: receipt.auditHead.description)
+            isPurged: receipt.isPurged, olderIndexes: receipt.olderIndexes,
+            auditHead: receipt.auditHead.description)
     }
 }
 
