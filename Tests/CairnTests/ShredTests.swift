@@ -75,6 +75,41 @@ import Testing
         try await store.close()
     }
 
+    @Test func `no file has a key, a secret hash or a digest in the clear`() async throws {
+        let directory = try TemporaryDirectory()
+        let store = try await Store.open(at: directory.path)
+        let keys = try #require(store.keyService)
+        let key = KeyReference(try await keys.createKey().id)
+        let bucket = try await store.bucket("clear", under: key)
+        let digest = try await bucket.put(Self.own).digest
+        let small = try await bucket.put(Array("a canary that no file may show".utf8)).digest
+        try await store.compactIndex()
+        try await bucket.put([1, 2, 3])
+        let open = try await bucket.keys()
+        let found = try #require(
+            try await store.engine.find(digest, in: bucket.bucketID, open))
+        let root = try #require(found.1.root)
+        let needles = [
+            ("the store key", store.engine.storeKey.withSpan { [UInt8](copying: $0) }),
+            ("the data key", open.dataKey.withSpan { [UInt8](copying: $0) }),
+            ("the hash of the root", root.entry.hash.octets.bytes),
+            ("a digest", digest.bytes),
+            ("the digest of a small blob", small.bytes),
+            ("a small blob", Array("a canary that".utf8)),
+            ("a blob", Array(Self.own[500_000..<500_032])),
+        ]
+        let files = try Self.files(in: directory.path)
+        for (name, bytes) in needles {
+            #expect(bytes.count > 12)
+            let holders = Self.holders(of: bytes, in: files)
+            #expect(holders.isEmpty, "\(name) is in \(holders)")
+        }
+        // The search finds what is there.
+        let segment = try #require(found.0.rootID)
+        #expect(!Self.holders(of: segment.octets.bytes, in: files).isEmpty)
+        try await store.close()
+    }
+
     @Test func `a purge also removes what deleted buckets left`() async throws {
         let directory = try TemporaryDirectory()
         let store = try await Store.open(at: directory.path)
