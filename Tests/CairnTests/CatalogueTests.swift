@@ -178,9 +178,10 @@ import Testing
         try await bucket.put([2])
         try await bucket.put([3])
         let storeID = store.engine.storeID
-        let sound = try Self.rows(store.engine.index)
-        let sequence = try Catalogue.sequence(of: store.engine.index)
         try await store.close()
+        let index = try simulated.index.reopened(tables: Tables.all)
+        let sound = try Self.rows(index).filter(Self.isNoNote)
+        let sequence = try Catalogue.sequence(of: index)
         let files = try CatalogueFiles(simulated.disk)
         let paths =
             files.bases.map { "catalogue/" + CatalogueFormat.name(.base, $0) }
@@ -200,16 +201,22 @@ import Testing
                 }
                 // That the end of the last log is missing only the index can tell.
                 let isWhole = found.outcome.isComplete && found.outcome.sequence == sequence
-                let isSame = found.rows == sound
+                let rows = found.rows.filter(Self.isNoNote)
+                let isSame = rows == sound
                 #expect(!isWhole || isSame, "\(path) \(offset)")
                 // Nothing is there that never was.
-                let isPart = found.rows.allSatisfy { sound[$0.key] == $0.value }
+                let isPart = rows.allSatisfy { sound[$0.key] == $0.value }
                 #expect(isPart, "\(path) \(offset)")
                 flippedCount += 1
             }
             simulated.disk.setContents(of: path, to: bytes)
         }
         #expect(flippedCount > 1000)
+    }
+
+    // Written at each closing, so that an older one is no damage.
+    private static func isNoNote(_ row: (key: [UInt8], value: [UInt8])) -> Bool {
+        Array(row.key.suffix(MetaKey.auditHead.count)) != MetaKey.auditHead
     }
 
     @Test func `a damaged log costs one transaction, and an index that is there makes up for it`()
