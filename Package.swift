@@ -108,7 +108,9 @@ let package = Package(
 
         .target(
             name: "CairnTestSupport",
-            dependencies: ["Cairn", "CairnCore", "CairnIndex", "CairnSegments", "CairnTesting"],
+            dependencies: [
+                "Cairn", "CairnCore", "CairnIndex", "CairnKeys", "CairnSegments", "CairnTesting",
+            ],
             path: "Tests/CairnTestSupport", swiftSettings: settings),
         .testTarget(
             name: "CairnCoreTests", dependencies: ["CairnCore", "CairnTestSupport"],

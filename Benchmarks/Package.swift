@@ -21,9 +21,15 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     ],
     targets: [
+        .target(
+            name: "BenchmarkSupport",
+            dependencies: [
+                .product(name: "ArgumentParser", package: "swift-argument-parser")
+            ], path: "BenchmarkSupport", swiftSettings: settings),
         .executableTarget(
             name: "ComparisonBenchmarks",
             dependencies: [
+                "BenchmarkSupport",
                 .product(name: "Cairn", package: "cairn"),
                 .product(name: "CairnCore", package: "cairn"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -31,6 +37,7 @@ let package = Package(
         .executableTarget(
             name: "KeyBenchmarks",
             dependencies: [
+                "BenchmarkSupport",
                 .product(name: "Cairn", package: "cairn"),
                 .product(name: "CairnCore", package: "cairn"),
                 .product(name: "CairnKeys", package: "cairn"),
@@ -39,6 +46,7 @@ let package = Package(
         .executableTarget(
             name: "UpkeepBenchmarks",
             dependencies: [
+                "BenchmarkSupport",
                 .product(name: "Cairn", package: "cairn"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "UpkeepBenchmarks", swiftSettings: settings),

@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
 import ArgumentParser
+import BenchmarkSupport
 import Foundation
 
 /// What this program does.
@@ -114,8 +115,4 @@ struct ComparisonCommand: AsyncParsableCommand {
         print("processor: \((processor ?? nil) ?? "unknown")")
         print("openssl: \(openssl ?? "unknown")")
     }
-}
-
-extension Double {
-    func formatted(_ digits: Int) -> String { String(format: "%.\(digits)f", self) }
 }

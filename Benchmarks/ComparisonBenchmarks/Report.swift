@@ -1,5 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
+import BenchmarkSupport
+
 /// The costs of all contestants over all rounds.
 struct Series {
     private(set) var names: [String] = []

@@ -1,10 +1,10 @@
 // Part of Cairn, a content-addressed blob store.
 
 import ArgumentParser
+import BenchmarkSupport
 import Cairn
 import CairnCore
 import CairnKeys
-import Foundation
 
 /// Measures what keys of buckets cost.
 @main
@@ -14,19 +14,6 @@ struct Root: AsyncParsableCommand {
         abstract: "Count the calls of a key provider, and time mounts, commits and rewrapping.",
         subcommands: [CallsCommand.self, MountCommand.self, RewrapCommand.self],
         defaultSubcommand: CallsCommand.self)
-}
-
-/// What all measurements share.
-struct Place: ParsableArguments {
-    @Option(help: "Where to work.")
-    var directory = NSTemporaryDirectory()
-
-    /// Calls `body` with a path where nothing is yet; removes what it has put there.
-    func withStorePath<R>(_ body: (String) async throws -> R) async throws -> R {
-        let path = "\(directory)/cairn-keys-\(UUID().uuidString)"
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        return try await body(path)
-    }
 }
 
 /// Calls of the provider against commits and against buckets.
@@ -59,7 +46,7 @@ struct CallsCommand: AsyncParsableCommand {
             let all = try await makeBuckets(in: store)
             let before = provider.callCount
             let start = ContinuousClock.now
-            try await withThrowingTaskGroup(of: Void.self) { group in
+            try await withThrowingTaskGroup(of: Void.self) { [commits, writers] group in
                 for writer in 0..<writers {
                     group.addTask {
                         for number in stride(from: writer, to: commits, by: writers) {
@@ -136,7 +123,8 @@ struct MountCommand: AsyncParsableCommand {
                     let small = Array(String(repeating: "\(round) \(size) ", count: 8).utf8)
                     puts.append(try await milliseconds { try await buckets[1].putBlob(small.span) })
                 }
-                print("| \(size) | \(mounts.median) | \(puts.median) |")
+                let cells = [mounts, puts].map { $0.quantile(0.5).formatted(3) }
+                print("| \(size) | \(cells.joined(separator: " | ")) |")
             }
             try await store.close()
         }
@@ -145,8 +133,7 @@ struct MountCommand: AsyncParsableCommand {
     private func milliseconds<R>(_ body: () async throws -> R) async throws -> Double {
         let start = ContinuousClock.now
         _ = try await body()
-        let elapsed = (ContinuousClock.now - start).components
-        return Double(elapsed.seconds) * 1000 + Double(elapsed.attoseconds) / 1e15
+        return (ContinuousClock.now - start).milliseconds
     }
 }
 
@@ -168,7 +155,7 @@ struct RewrapCommand: AsyncParsableCommand {
             let key = KeyReference(try await keys.createKey().id)
             var configuration = BucketConfiguration()
             configuration.encryption = .customerKey(key)
-            try await withThrowingTaskGroup(of: Void.self) { [configuration] group in
+            try await withThrowingTaskGroup(of: Void.self) { [buckets, configuration] group in
                 for writer in 0..<64 {
                     group.addTask {
                         for number in stride(from: writer, to: buckets, by: 64) {
@@ -185,20 +172,10 @@ struct RewrapCommand: AsyncParsableCommand {
                 if title.hasPrefix("after") { try await keys.rotate(key) }
                 let start = ContinuousClock.now
                 let report = try await store.rewrapKeys(under: key)
-                let elapsed = (ContinuousClock.now - start).components
-                let seconds = Double(elapsed.seconds) + Double(elapsed.attoseconds) / 1e18
-                print(
-                    "| \(title) | \(String(format: "%.1f", seconds)) "
-                        + "| \(report.rewrappedCount) |")
+                let seconds = (ContinuousClock.now - start).milliseconds / 1000
+                print("| \(title) | \(seconds.formatted(1)) | \(report.rewrappedCount) |")
             }
             try await store.close()
         }
-    }
-}
-
-extension [Double] {
-    var median: String {
-        guard !isEmpty else { return "-" }
-        return String(format: "%.3f", sorted()[count / 2])
     }
 }

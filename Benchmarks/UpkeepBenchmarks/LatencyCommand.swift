@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
 import ArgumentParser
+import BenchmarkSupport
 import Cairn
 
 /// What commits wait for while the store is swept, compacted and scrubbed.

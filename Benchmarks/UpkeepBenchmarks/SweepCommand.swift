@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
 import ArgumentParser
+import BenchmarkSupport
 import Cairn
 
 /// Sweep time against garbage, and against the size of the store.

@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 import CairnCore
 import CairnKeys
+import CairnTestSupport
 import CairnTesting
 import Synchronization
 

@@ -1,5 +1,6 @@
 // Part of Cairn, a content-addressed blob store.
 import CairnCore
+import CairnTestSupport
 import Testing
 
 @testable import CairnKeys

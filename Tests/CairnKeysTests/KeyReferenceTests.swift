@@ -1,5 +1,6 @@
 // Part of Cairn, a content-addressed blob store.
 import CairnKeys
+import CairnTestSupport
 import Testing
 
 @Suite struct KeyReferenceTests {

@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 import CairnCore
 import CairnKeys
+import CairnTestSupport
 import Synchronization
 
 /// Repeatable bytes that remember every draw of 32, the size of keys and salts.
@@ -56,19 +57,6 @@ extension PassphraseCost {
     static var tiny: Self {
         get throws { try Self(log2N: 4, r: 1, p: 1) }
     }
-}
-
-extension SecretBytes {
-    convenience init(_ bytes: [UInt8]) { self.init(copying: bytes.span) }
-
-    convenience init(_ text: String) { self.init(Array(text.utf8)) }
-
-    var bytes: [UInt8] { withSpan { [UInt8](copying: $0) } }
-}
-
-extension KeyError {
-    /// Any error of that code, as equality goes by code.
-    static func with(_ code: Code) -> Self { Self(code, "") }
 }
 
 extension Keyring {

@@ -13,6 +13,13 @@ import Testing
         try await check.run(on: KeyringUnderTest(protection))
     }
 
+    @Test(arguments: KeyProviderConformance.allCases)
+    func `a provider that hands its calls on keeps what the other promises`(
+        _ check: KeyProviderConformance
+    ) async throws {
+        try await check.run(on: KeyringUnderTest(.keyFile, isForwarded: true))
+    }
+
     @Test(arguments: BrokenProvider.Fault.allCases)
     func `the suite finds a provider that breaks a promise`(
         _ fault: BrokenProvider.Fault
@@ -32,10 +39,15 @@ private final class KeyringUnderTest: KeyProviderUnderTest {
 
     private let protection: ProtectionKind
     private let fault: BrokenProvider.Fault?
+    private let isForwarded: Bool
     private let keyring: Mutex<Keyring>
 
-    init(_ protection: ProtectionKind, fault: BrokenProvider.Fault? = nil) throws {
+    init(
+        _ protection: ProtectionKind, fault: BrokenProvider.Fault? = nil,
+        isForwarded: Bool = false
+    ) throws {
         self.protection = protection
+        self.isForwarded = isForwarded
         self.fault = fault
         // Not the default key, which cannot be disabled.
         key = try KeyReference("alias/tested")
@@ -48,6 +60,7 @@ private final class KeyringUnderTest: KeyProviderUnderTest {
 
     var provider: any KeyProvider {
         let keyring = keyring.withLock { $0 }
+        if isForwarded { return Forwarder(base: keyring) }
         return fault.map { BrokenProvider(fault: $0, keyring: keyring, key: key) } ?? keyring
     }
 
@@ -66,4 +79,9 @@ private final class KeyringUnderTest: KeyProviderUnderTest {
             keyring = try protection.open(body(keyring).encoded())
         }
     }
+}
+
+/// Nothing but what the protocol brings.
+private struct Forwarder: ForwardingKeyProvider {
+    let base: any KeyProvider
 }

@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 import CairnCore
 import CairnKeys
+import CairnTestSupport
 import Testing
 
 /// Offsets of the header, as `Formats/Keyring.md` has them.

@@ -136,16 +136,3 @@ func withProvider<Result>(
         return try await body(token, provider)
     }
 }
-
-extension SecretBytes {
-    convenience init(_ bytes: [UInt8]) { self.init(copying: bytes.span) }
-
-    convenience init(_ text: String) { self.init(Array(text.utf8)) }
-
-    var bytes: [UInt8] { withSpan { [UInt8](copying: $0) } }
-}
-
-extension KeyError {
-    /// Any error of that code, as equality goes by code.
-    static func with(_ code: Code) -> Self { Self(code, "") }
-}

@@ -436,7 +436,7 @@ import Testing
 }
 
 /// Counts calls, and can be changed behind the store's back.
-final class RemoteKeys: KeyProvider {
+final class RemoteKeys: ForwardingKeyProvider {
     private let keyring: Mutex<Keyring>
     private let count = Atomic(0)
 
@@ -448,44 +448,9 @@ final class RemoteKeys: KeyProvider {
         try keyring.withLock { $0 = try body($0) }
     }
 
-    private var current: Keyring {
+    var base: any KeyProvider {
         count.add(1, ordering: .relaxed)
         return keyring.withLock { $0 }
-    }
-
-    func describeKey(_ key: KeyReference) async throws(KeyError) -> KeyDescription {
-        try await current.describeKey(key)
-    }
-
-    func generateDataKey(
-        under key: KeyReference, context: EncryptionContext
-    ) async throws(KeyError) -> DataKey {
-        try await current.generateDataKey(under: key, context: context)
-    }
-
-    func generateDataKeyWithoutPlaintext(
-        under key: KeyReference, context: EncryptionContext
-    ) async throws(KeyError) -> [UInt8] {
-        try await current.generateDataKeyWithoutPlaintext(under: key, context: context)
-    }
-
-    func encrypt(
-        _ plaintext: SecretBytes, under key: KeyReference, context: EncryptionContext
-    ) async throws(KeyError) -> [UInt8] {
-        try await current.encrypt(plaintext, under: key, context: context)
-    }
-
-    func decrypt(
-        _ wrapped: [UInt8], context: EncryptionContext
-    ) async throws(KeyError) -> SecretBytes {
-        try await current.decrypt(wrapped, context: context)
-    }
-
-    func reEncrypt(
-        _ wrapped: [UInt8], context: EncryptionContext,
-        to key: KeyReference, newContext: EncryptionContext
-    ) async throws(KeyError) -> [UInt8] {
-        try await current.reEncrypt(wrapped, context: context, to: key, newContext: newContext)
     }
 }
 

@@ -90,8 +90,8 @@ import Testing
             try await store.engine.find(digest, in: bucket.bucketID, open))
         let root = try #require(found.1.root)
         let needles = [
-            ("the store key", store.engine.storeKey.withSpan { [UInt8](copying: $0) }),
-            ("the data key", open.dataKey.withSpan { [UInt8](copying: $0) }),
+            ("the store key", store.engine.storeKey.bytes),
+            ("the data key", open.dataKey.bytes),
             ("the hash of the root", root.entry.hash.octets.bytes),
             ("a digest", digest.bytes),
             ("the digest of a small blob", small.bytes),

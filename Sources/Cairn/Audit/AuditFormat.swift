@@ -65,9 +65,8 @@ struct AuditFormat: Sendable {
 
     static func number(ofFile name: String) -> UInt32? {
         guard name.hasSuffix(suffix), name.utf8.count == 8 + suffix.utf8.count,
-            let bytes = Hex.decode(String(name.prefix(8)))
+            let number = Hex.decode(String(name.prefix(8))).flatMap(RowKey.number)
         else { return nil }
-        let number = bytes.reduce(0) { $0 << 8 | UInt32($1) }
         // The last one could have no successor.
         return number == .max ? nil : number
     }

@@ -51,8 +51,6 @@ final class AuditLog: Sendable {
     }
 
     let format: AuditFormat
-    /// Entries of the newest file that are behind the end that the store has noted.
-    let found: [AuditEntry]
     private let disk: any Disk
     private let storeID: Octets16
     private let clock: any StoreClock
@@ -64,9 +62,10 @@ final class AuditLog: Sendable {
     /// - Parameters:
     ///   - known: the last end of the log that the store has noted.
     ///   - byteCountMax: older files are removed above that many bytes.
+    ///   - onFound: gets the entries of the newest file that are behind the noted end.
     init(
         _ disk: any Disk, format: AuditFormat, storeID: Octets16, clock: any StoreClock,
-        known: AuditHead, byteCountMax: UInt64
+        known: AuditHead, byteCountMax: UInt64, onFound: (AuditEntry) -> Void = { _ in }
     ) throws(StoreError) {
         self.disk = disk
         self.format = format
@@ -75,12 +74,11 @@ final class AuditLog: Sendable {
         self.byteCountMax = byteCountMax
         let numbers = try Self.numbers(disk)
         var state = State(number: numbers.last ?? 0, head: known, syncedHead: known)
-        var found: [AuditEntry] = []
         if let last = numbers.last {
             // One that cannot be read is a matter for a check: blobs stay readable.
             let file = try? AuditFile(disk, last, storeID, format) {
                 (entry, _) throws(StoreError) in
-                if entry.sequence > known.sequence { found.append(entry) }
+                if entry.sequence > known.sequence { onFound(entry) }
             }
             // An older end than the one noted: what is missing will be found by a check.
             if let file, file.head.sequence >= known.sequence { state.head = file.head }
@@ -89,12 +87,8 @@ final class AuditLog: Sendable {
                 state.file = try? disk.open(AuditFormat.path(last), .readWrite)
             }
         }
-        self.found = found
         self.state = Mutex(state)
     }
-
-    /// Where the log ends, and whether it is durable up to there.
-    var head: AuditHead { state.withLock { $0.head } }
 
     /// Adds an entry; durable on return if asked.
     @discardableResult
@@ -140,8 +134,12 @@ final class AuditLog: Sendable {
             "listing the audit log",
             disk: { () throws(DiskError) -> [UInt32] in
                 guard try disk.exists(StoreFormat.audit) else { return [] }
-                return try disk.list(StoreFormat.audit).compactMap(AuditFormat.number).sorted()
+                return try list(disk)
             })
+    }
+
+    private static func list(_ disk: any Disk) throws(DiskError) -> [UInt32] {
+        try disk.list(StoreFormat.audit).compactMap(AuditFormat.number).sorted()
     }
 
     /// The numbers of the files, in ascending order.
@@ -216,7 +214,7 @@ final class AuditLog: Sendable {
 
     // Announced in the log before it is done: a file that is missing without that was taken away.
     private func removeOldFiles(_ state: inout State) throws(DiskError) {
-        let numbers = try disk.list(StoreFormat.audit).compactMap(AuditFormat.number).sorted()
+        let numbers = try Self.list(disk)
         let removed = try numbers.prefix(numbers.count - keptCount(of: numbers))
         // Without a genuine header nobody can say what is kept: better nothing is removed.
         guard let last = removed.last, let first = numbers.first(where: { $0 > last }),

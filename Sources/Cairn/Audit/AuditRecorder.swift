@@ -1,7 +1,6 @@
 // Part of Cairn, a content-addressed blob store.
 
 internal import CairnCore
-internal import CairnIndex
 internal import CairnKeys
 internal import Synchronization
 
@@ -30,10 +29,7 @@ final class AuditRecorder: Sendable {
     }
 
     /// Writes what has waited, and everything from now on. Blocking.
-    func open(_ log: AuditLog, _ index: any Index) throws(StoreError) {
-        try uses.load(index)
-        // What a process that died had no time to note.
-        for entry in log.found { uses.note(entry) }
+    func open(_ log: AuditLog) {
         let waiting = state.withLock { state -> [AuditEvent] in
             defer { state = .open(log) }
             if case .waiting(let events) = state { return events }
@@ -63,22 +59,18 @@ final class AuditRecorder: Sendable {
     }
 }
 
-/// A key provider each of whose uses is recorded.
-struct AuditedProvider: KeyProvider {
+/// A key provider each of whose uses is recorded. What needs no key material is no use, as with
+/// AWS KMS's `GetKeyLastUsage`.
+struct AuditedProvider: ForwardingKeyProvider {
     let base: any KeyProvider
     let recorder: AuditRecorder
     /// On whose behalf; empty for the store itself.
     var principal = ""
 
-    func describeKey(_ key: KeyReference) async throws(KeyError) -> KeyDescription {
-        // Uses no key material, as with AWS KMS's `GetKeyLastUsage`.
-        try await base.describeKey(key)
-    }
-
     func generateDataKey(
         under key: KeyReference, context: EncryptionContext
     ) async throws(KeyError) -> DataKey {
-        try await recording("GenerateDataKey", key, context) { () throws(KeyError) in
+        try await recording(.generateDataKey, key, context) { () throws(KeyError) in
             let dataKey = try await base.generateDataKey(under: key, context: context)
             return (dataKey, dataKey.keyID)
         }
@@ -88,7 +80,7 @@ struct AuditedProvider: KeyProvider {
         under key: KeyReference, context: EncryptionContext
     ) async throws(KeyError) -> [UInt8] {
         try await recording(
-            "GenerateDataKeyWithoutPlaintext", key, context
+            .generateDataKeyWithoutPlaintext, key, context
         ) { () throws(KeyError) in
             let wrapped = try await base.generateDataKeyWithoutPlaintext(
                 under: key, context: context)
@@ -99,7 +91,7 @@ struct AuditedProvider: KeyProvider {
     func encrypt(
         _ plaintext: SecretBytes, under key: KeyReference, context: EncryptionContext
     ) async throws(KeyError) -> [UInt8] {
-        try await recording("Encrypt", key, context) { () throws(KeyError) in
+        try await recording(.encrypt, key, context) { () throws(KeyError) in
             let wrapped = try await base.encrypt(plaintext, under: key, context: context)
             return (wrapped, Keyring.keyID(of: wrapped))
         }
@@ -110,7 +102,7 @@ struct AuditedProvider: KeyProvider {
     ) async throws(KeyError) -> SecretBytes {
         let key = Keyring.keyID(of: wrapped)
         return try await recording(
-            "Decrypt", key.map(KeyReference.init), context
+            .decrypt, key.map(KeyReference.init), context
         ) { () throws(KeyError) in
             (try await base.decrypt(wrapped, context: context), key)
         }
@@ -120,26 +112,21 @@ struct AuditedProvider: KeyProvider {
         _ wrapped: [UInt8], context: EncryptionContext,
         to key: KeyReference, newContext: EncryptionContext
     ) async throws(KeyError) -> [UInt8] {
-        try await recording("ReEncrypt", key, newContext) { () throws(KeyError) in
+        try await recording(.reEncrypt, key, newContext) { () throws(KeyError) in
             let rewrapped = try await base.reEncrypt(
                 wrapped, context: context, to: key, newContext: newContext)
             return (rewrapped, Keyring.keyID(of: rewrapped))
         }
     }
 
-    func isCurrent(
-        _ wrapped: [UInt8], under key: KeyReference
-    ) async throws(KeyError) -> Bool {
-        try await base.isCurrent(wrapped, under: key)
-    }
-
     // The id, where one is known, and not the alias that led to it then.
     private func recording<R>(
-        _ action: String, _ key: KeyReference?, _ context: EncryptionContext,
+        _ operation: KeyUse.Operation, _ key: KeyReference?, _ context: EncryptionContext,
         _ body: () async throws(KeyError) -> (R, KeyID?)
     ) async throws(KeyError) -> R {
         var event = AuditEvent(
-            action: action, key: key?.text ?? "", context: context, principal: principal)
+            action: operation.rawValue, key: key?.text ?? "", context: context, principal: principal
+        )
         do throws(KeyError) {
             let (result, id) = try await body()
             if let id { event.key = id.text }

@@ -45,21 +45,33 @@ extension Store {
             (index) throws(IndexError) in
             try index.get(Tables.meta, MetaKey.auditHead)
         }
+        let noted = [try engine.notes.head(known), head].compactMap { $0 }
         return try await engine.withAuditLog { (log) throws(StoreError) in
-            let noted = [StoreNotes(format: log.format).head(known), head].compactMap { $0 }
-            return try log.check(containing: noted.filter { $0.sequence > 0 })
+            try log.check(containing: noted.filter { $0.sequence > 0 })
         }
     }
 }
 
 extension Engine {
+    /// How notes about the log and the keyring are authenticated.
+    var notes: StoreNotes {
+        get throws(StoreError) { StoreNotes(format: try auditLog.format) }
+    }
+
+    private var auditLog: AuditLog {
+        get throws(StoreError) {
+            guard let log = audit.log else {
+                throw StoreError(.closed, "the audit log is not open")
+            }
+            return log
+        }
+    }
+
     func withAuditLog<R: Sendable>(
         _ body: @escaping @Sendable (AuditLog) throws(StoreError) -> R
     ) async throws(StoreError) -> R {
         try checkOpen()
-        guard let log = audit.log else {
-            throw StoreError(.closed, "the audit log is not open")
-        }
+        let log = try auditLog
         return try await pool.run { (_) throws(StoreError) in try body(log) }
     }
 
@@ -84,18 +96,19 @@ extension Engine {
     /// Notes where the log ends, so that it shows when that is cut off. Durable on return.
     ///
     /// - Parameter body: what else to note in the same transaction.
+    /// - Returns: what was noted.
+    @discardableResult
     func noteAuditHead(
         with body: @escaping @Sendable (Transaction) throws(StoreError) -> Void = {
             (_) throws(StoreError) in
         }
-    ) async throws(StoreError) {
-        let head = try await withAuditLog { (log) throws(StoreError) in
-            StoreNotes(format: log.format).encode(try log.sync())
-        }
+    ) async throws(StoreError) -> AuditHead {
+        let head = try await withAuditLog { (log) throws(StoreError) in try log.sync() }
+        let note = try notes.encode(head)
         let uses = audit.uses.takeUnnoted()
         do throws(StoreError) {
             try await transact { (transaction) throws(StoreError) in
-                try transaction.put(Tables.meta, MetaKey.auditHead, head)
+                try transaction.put(Tables.meta, MetaKey.auditHead, note)
                 for use in uses { try transaction.put(Tables.meta, use.key, use.value) }
                 try body(transaction)
             }
@@ -103,6 +116,7 @@ extension Engine {
             audit.uses.putBack(uses)
             throw error
         }
+        return head
     }
 }
 

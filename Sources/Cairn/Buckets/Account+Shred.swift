@@ -57,14 +57,14 @@ extension Account {
         // What is left of a damaged row is sealed with a key that no longer exists.
         try await engine.emptyDeletedBucket(bucket.bucketID)
         let isPurged = try await engine.purge(bucket.bucketID, row)
-        try await engine.noteAuditHead()
+        let auditHead = try await engine.noteAuditHead()
         return ShredReceipt(
             bucket: name, bucketID: bucket.id, customerKey: row.customerKey,
             generationCount: row.generation, keyCount: row.ownSlots(bucket.bucketID).count,
             blobCount: usage.blobCount, logicalByteCount: usage.logicalByteCount,
             time: engine.clock.now(), isPurged: isPurged,
             olderIndexes: try await engine.olderIndexes(),
-            auditHead: try await engine.withAuditLog { $0.head })
+            auditHead: auditHead)
     }
 }
 

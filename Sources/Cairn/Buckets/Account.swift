@@ -189,10 +189,9 @@ extension Engine {
     func reserveKeySlots(_ count: UInt32) async throws(StoreError) -> UInt32 {
         try await transact { (transaction) throws(StoreError) in
             let row = try transaction.get(Tables.meta, MetaKey.nextKeySlot) ?? []
-            guard row.count == 4 else {
+            guard let next = RowKey.number(row) else {
                 throw StoreError(.corrupted, "the index has lost its count of keys")
             }
-            let next = row.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
             guard next < UInt32.max - count else {
                 throw StoreError(.limitExceeded, "the store has used up its key slots")
             }

@@ -146,23 +146,31 @@ extension Engine {
     ) async throws(StoreError) -> [BucketChange.Key] {
         var changes: [BucketChange.Key] = []
         for slot in slots {
-            let old = try await keys.row(slot)
-            if skippingCurrent, try await keys.isCurrent(old, under: customerKey) { continue }
-            changes.append(
-                .init(slot: slot, old: old, new: try await keys.rewrap(old, under: customerKey)))
+            let key = StoredKey(slot: slot, row: try await keys.row(slot), customerKey: customerKey)
+            if let change = try await rewrapped(key, skippingCurrent: skippingCurrent) {
+                changes.append(change)
+            }
         }
         return changes
+    }
+
+    /// A key, wrapped with the newest material of its customer key; nil when it is so already.
+    func rewrapped(
+        _ key: StoredKey, skippingCurrent: Bool
+    ) async throws(StoreError) -> BucketChange.Key? {
+        if skippingCurrent, try await keys.isCurrent(key.row, under: key.customerKey) {
+            return nil
+        }
+        return BucketChange.Key(
+            slot: key.slot, old: key.row,
+            new: try await keys.rewrap(key.row, under: key.customerKey))
     }
 
     /// The row of an account by its id. Reads all accounts: for rare calls.
     func account(_ id: AccountID) async throws(StoreError) -> AccountRow {
         for try await rows in pages(of: Tables.accounts, for: "finding an account") {
             for row in rows {
-                let account = try lower(
-                    "reading an account",
-                    core: { () throws(CoreError) in
-                        try AccountRow(decoding: row.value)
-                    })
+                let account = try AccountRow(row)
                 if account.id == id { return account }
             }
         }

@@ -4,6 +4,13 @@ internal import CairnCore
 internal import CairnIndex
 internal import CairnKeys
 
+/// A key of the key table, and the customer key that is to wrap it; nil is the default one.
+struct StoredKey: Sendable {
+    var slot: UInt32
+    var row: KeyRow
+    var customerKey: KeyID?
+}
+
 /// A bucket's new row, and the keys that come with it.
 struct BucketChange: Sendable {
     struct Key: Sendable {

@@ -128,9 +128,9 @@ struct SharedDomain: Sendable {
     }
 
     static func slot(_ bytes: [UInt8]) throws(StoreError) -> UInt32 {
-        guard bytes.count == 4 else {
+        guard let slot = RowKey.number(bytes) else {
             throw StoreError(.corrupted, "a row of the domain table is damaged")
         }
-        return bytes.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        return slot
     }
 }

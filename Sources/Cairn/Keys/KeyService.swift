@@ -305,9 +305,8 @@ extension Engine {
             (index) throws(IndexError) in
             try index.get(Tables.meta, MetaKey.keyringRevision)
         }
-        let notes = try await withAuditLog { StoreNotes(format: $0.format) }
         // That a note is missing is in the log.
-        let known = notes.revision(row) ?? 0
+        let known = try notes.revision(row) ?? 0
         guard revision >= known else {
             throw StoreError(
                 .corrupted,
@@ -320,7 +319,7 @@ extension Engine {
     /// Notes how new the keyring is, so that an older copy of its file shows, and where the audit
     /// log ends.
     func noteKeyring(revision: UInt64) async throws(StoreError) {
-        let notes = try await withAuditLog { StoreNotes(format: $0.format) }
+        let notes = try notes
         try await noteAuditHead { (transaction) throws(StoreError) in
             let known = try transaction.get(Tables.meta, MetaKey.keyringRevision)
             if notes.revision(known) ?? 0 < revision {

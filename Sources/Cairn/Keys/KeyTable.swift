@@ -153,16 +153,9 @@ final class KeyTable: Sendable {
 
     /// Opens the key of one slot, which must be made for this purpose.
     func secret(_ slot: UInt32, for purpose: Purpose) async throws(StoreError) -> SecretBytes {
-        try await withoutOthers(opening: slot) { () throws(StoreError) -> SecretBytes in
-            if case .secret(let secret)? = cached(slot, purpose) { return secret }
-            let epoch = epoch
-            let row = try await row(slot, for: purpose)
-            let secret = try await unwrap(row)
-            remember(.secret(secret), Purpose(row), in: slot, since: epoch)
-            return secret
-        } unless: { () -> SecretBytes? in
-            if case .secret(let secret)? = cached(slot, purpose) { secret } else { nil }
-        }
+        let opened = try await opened(slot, for: purpose) { .secret($0) }
+        guard case .secret(let secret) = opened else { throw Self.otherKind(slot) }
+        return secret
     }
 
     /// Opens the domain of a blob, as its bucket reaches it.
@@ -183,48 +176,67 @@ final class KeyTable: Sendable {
             ? Purpose(kind: .domain, ownerID: reference.id)
             : Purpose(
                 kind: .domainCopy, ownerID: bucket.octets, generation: reference.slot)
-        let keys = try await withoutOthers(opening: slot) { () throws(StoreError) -> DomainKeys in
-            if case .domain(let keys)? = cached(slot, purpose) { return keys }
-            let epoch = epoch
-            let row = try await row(slot, for: purpose)
-            let secret = try await unwrap(row)
-            let keys = try lower(
-                "deriving the keys of a domain",
-                core: { () throws(CoreError) in
-                    try DomainKeys(domainSecret: secret, storeID: storeID, domainID: reference.id)
-                })
-            remember(.domain(keys), Purpose(row), in: slot, since: epoch)
-            return keys
-        } unless: { () -> DomainKeys? in
-            if case .domain(let keys)? = cached(slot, purpose) { keys } else { nil }
+        let opened = try await opened(slot, for: purpose) { (secret) throws(StoreError) in
+            .domain(
+                try lower(
+                    "deriving the keys of a domain",
+                    core: { () throws(CoreError) in
+                        try DomainKeys(
+                            domainSecret: secret, storeID: storeID, domainID: reference.id)
+                    }))
         }
+        guard case .domain(let keys) = opened else { throw Self.otherKind(slot) }
         return OpenDomain(slot: reference.slot, keys: keys)
     }
 
-    // One call of the provider, however many ask for a key at once.
-    private func withoutOthers<Key: Sendable>(
-        opening slot: UInt32, _ open: () async throws(StoreError) -> Key,
-        unless atHand: () -> Key?
-    ) async throws(StoreError) -> Key {
+    private static func otherKind(_ slot: UInt32) -> StoreError {
+        StoreError(.corrupted, "the key in slot \(slot) is of another kind")
+    }
+
+    // From the cache, or by one call of the provider however many ask at once.
+    private func opened(
+        _ slot: UInt32, for purpose: Purpose,
+        _ make: (SecretBytes) throws(StoreError) -> Opened
+    ) async throws(StoreError) -> Opened {
         while true {
-            if let key = atHand() { return key }
-            let isFirst = cache.withLock { cache in
-                guard cache.waiters[slot] == nil else { return false }
-                cache.waiters[slot] = []
-                return true
-            }
-            guard isFirst else {
+            if let opened = cached(slot, purpose) { return opened }
+            guard beginOpening(slot) else {
                 if let error = await waited(for: slot) { throw error }
                 continue
             }
+            let result: Result<Opened, StoreError>
             do throws(StoreError) {
-                let key = try await open()
-                resume(slot, nil)
-                return key
+                // Another may have opened it since the first look.
+                if let opened = cached(slot, purpose) {
+                    result = .success(opened)
+                } else {
+                    result = .success(try await open(slot, purpose, make))
+                }
             } catch {
-                resume(slot, error)
-                throw error
+                result = .failure(error)
             }
+            resume(slot, result)
+            return try result.get()
+        }
+    }
+
+    private func open(
+        _ slot: UInt32, _ purpose: Purpose,
+        _ make: (SecretBytes) throws(StoreError) -> Opened
+    ) async throws(StoreError) -> Opened {
+        let epoch = epoch
+        let row = try await row(slot, for: purpose)
+        let opened = try make(await unwrap(row))
+        remember(opened, Purpose(row), in: slot, since: epoch)
+        return opened
+    }
+
+    // False when another is at it.
+    private func beginOpening(_ slot: UInt32) -> Bool {
+        cache.withLock { cache in
+            guard cache.waiters[slot] == nil else { return false }
+            cache.waiters[slot] = []
+            return true
         }
     }
 
@@ -239,8 +251,9 @@ final class KeyTable: Sendable {
         }
     }
 
-    private func resume(_ slot: UInt32, _ error: StoreError?) {
+    private func resume(_ slot: UInt32, _ result: Result<Opened, StoreError>) {
         let waiters = cache.withLock { $0.waiters.removeValue(forKey: slot) }
+        let error: StoreError? = if case .failure(let error) = result { error } else { nil }
         for waiter in waiters ?? [] { waiter.resume(returning: error) }
     }
 

@@ -12,6 +12,15 @@ public struct KeyUse: Hashable, Sendable {
     /// When.
     public let time: Timestamp
 
+    /// The uses of key material, by their names in AWS KMS.
+    enum Operation: String {
+        case generateDataKey = "GenerateDataKey"
+        case generateDataKeyWithoutPlaintext = "GenerateDataKeyWithoutPlaintext"
+        case encrypt = "Encrypt"
+        case decrypt = "Decrypt"
+        case reEncrypt = "ReEncrypt"
+    }
+
     func encoded() -> [UInt8] {
         var writer = ByteWriter(capacity: 48)
         writer.append(rowVersion)
@@ -44,16 +53,13 @@ final class KeyUses: Sendable {
 
     /// As many as a keyring has keys; an external provider's may be more, and go unnoted.
     private static let countMax = 10_000
-    private static let operations: Set = [
-        "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "Encrypt", "Decrypt", "ReEncrypt",
-    ]
     private let state = Mutex(State())
 
     subscript(key: KeyID) -> KeyUse? { state.withLock { $0.uses[key.text] } }
 
     /// Notes an entry of the audit log, if it is one about the use of a key that succeeded.
     func note(_ entry: AuditEntry) {
-        guard Self.operations.contains(entry.action), entry.outcome == AuditEvent.success,
+        guard KeyUse.Operation(rawValue: entry.action) != nil, entry.outcome == AuditEvent.success,
             !entry.key.isEmpty
         else { return }
         let key = entry.key
@@ -73,9 +79,8 @@ final class KeyUses: Sendable {
                 try index.scan(Tables.meta, prefix: MetaKey.keyUse, limit: Self.countMax)
             })
         for row in rows {
-            let key = String(decoding: row.key.dropFirst(MetaKey.keyUse.count), as: UTF8.self)
             // What is only told to people keeps no store closed.
-            loaded[key] = try? KeyUse(decoding: row.value)
+            loaded[Self.key(ofRow: row.key)] = try? KeyUse(decoding: row.value)
         }
         state.withLock { state in
             state.uses.merge(loaded) { known, row in known.time > row.time ? known : row }
@@ -87,7 +92,7 @@ final class KeyUses: Sendable {
         state.withLock { state in
             defer { state.unnoted = [] }
             return state.unnoted.compactMap { key in
-                state.uses[key].map { (MetaKey.keyUse + Array(key.utf8), $0.encoded()) }
+                state.uses[key].map { (Self.row(of: key), $0.encoded()) }
             }
         }
     }
@@ -95,20 +100,24 @@ final class KeyUses: Sendable {
     /// Takes rows back that could not be written.
     func putBack(_ rows: [(key: [UInt8], value: [UInt8])]) {
         state.withLock { state in
-            for row in rows {
-                state.unnoted.insert(
-                    String(decoding: row.key.dropFirst(MetaKey.keyUse.count), as: UTF8.self))
-            }
+            for row in rows { state.unnoted.insert(Self.key(ofRow: row.key)) }
         }
     }
 
+    /// Forgets keys that were destroyed; the caller deletes the rows.
     func forget(_ keys: [KeyID]) -> [[UInt8]] {
         state.withLock { state in
             for key in keys {
                 state.uses[key.text] = nil
                 state.unnoted.remove(key.text)
             }
-            return keys.map { MetaKey.keyUse + Array($0.text.utf8) }
+            return keys.map { Self.row(of: $0.text) }
         }
+    }
+
+    private static func row(of key: String) -> [UInt8] { MetaKey.keyUse + Array(key.utf8) }
+
+    private static func key(ofRow row: [UInt8]) -> String {
+        String(decoding: row.dropFirst(MetaKey.keyUse.count), as: UTF8.self)
     }
 }

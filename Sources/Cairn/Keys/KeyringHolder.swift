@@ -47,46 +47,6 @@ final class KeyringHolder: Sendable {
     }
 }
 
-extension KeyringHolder: KeyProvider {
-    func describeKey(_ key: KeyReference) async throws(KeyError) -> KeyDescription {
-        try await current.describeKey(key)
-    }
-
-    func generateDataKey(
-        under key: KeyReference, context: EncryptionContext
-    ) async throws(KeyError) -> DataKey {
-        try await current.generateDataKey(under: key, context: context)
-    }
-
-    func generateDataKeyWithoutPlaintext(
-        under key: KeyReference, context: EncryptionContext
-    ) async throws(KeyError) -> [UInt8] {
-        try await current.generateDataKeyWithoutPlaintext(under: key, context: context)
-    }
-
-    func encrypt(
-        _ plaintext: SecretBytes, under key: KeyReference, context: EncryptionContext
-    ) async throws(KeyError) -> [UInt8] {
-        try await current.encrypt(plaintext, under: key, context: context)
-    }
-
-    func decrypt(
-        _ wrapped: [UInt8], context: EncryptionContext
-    ) async throws(KeyError) -> SecretBytes {
-        try await current.decrypt(wrapped, context: context)
-    }
-
-    func reEncrypt(
-        _ wrapped: [UInt8], context: EncryptionContext,
-        to key: KeyReference, newContext: EncryptionContext
-    ) async throws(KeyError) -> [UInt8] {
-        try await current.reEncrypt(
-            wrapped, context: context, to: key, newContext: newContext)
-    }
-
-    func isCurrent(
-        _ wrapped: [UInt8], under key: KeyReference
-    ) async throws(KeyError) -> Bool {
-        try await current.isCurrent(wrapped, under: key)
-    }
+extension KeyringHolder: ForwardingKeyProvider {
+    var base: any KeyProvider { current }
 }

@@ -77,12 +77,7 @@ private struct Rewrap {
         try await rewrap([StoreFormat.storeKeySlot], under: nil)
         for try await rows in engine.pages(of: Tables.accounts, for: "the rewrapping") {
             for row in rows {
-                let account = try lower(
-                    "reading an account",
-                    core: { () throws(CoreError) in
-                        try AccountRow(decoding: row.value)
-                    })
-                try await rewrap([account.domainSlot], under: nil)
+                try await rewrap([AccountRow(row).domainSlot], under: nil)
             }
         }
         for try await rows in engine.pages(of: Tables.domains, for: "the rewrapping") {
@@ -118,52 +113,54 @@ private struct Rewrap {
         }
     }
 
-    // What is to be wrapped for one bucket.
-    private struct Bucket: Sendable {
-        var keys: [(slot: UInt32, row: KeyRow, customerKey: KeyID?)] = []
-    }
-
-    private mutating func load(_ ids: [BucketID]) async throws(StoreError) -> [Bucket] {
-        let (seen, only, engine) = (seenSlots, only, engine)
-        let (buckets, slots) = try await engine.pool.run {
-            (context) throws(StoreError) -> ([Bucket], Set<UInt32>) in
-            var seen = seen
-            var buckets: [Bucket] = []
-            let (snapshot, values) = try lower(
-                "reading buckets",
-                index: { () throws(IndexError) in
-                    let snapshot = try engine.index.snapshot()
-                    return (
-                        snapshot,
-                        try snapshot.getMany(Tables.buckets, ids.map(\.octets.bytes))
-                    )
-                })
+    // What is to be wrapped, bucket by bucket.
+    private mutating func load(_ ids: [BucketID]) async throws(StoreError) -> [[StoredKey]] {
+        let walk = self
+        let (buckets, seen) = try await engine.pool.run {
+            (context) throws(StoreError) -> ([[StoredKey]], Set<UInt32>) in
+            var seen = walk.seenSlots
+            var buckets: [[StoredKey]] = []
+            let (snapshot, values) = try walk.read(ids)
             for (id, sealed) in zip(ids, values) {
                 guard let sealed else { continue }
-                let row = try engine.openBucketRow(id, sealed, &context)
-                guard only.map({ $0 == row.customerKey }) ?? true else { continue }
-                var slots = row.ownSlots(id).map { ($0, row.customerKey) }
+                let row = try walk.engine.openBucketRow(id, sealed, &context)
+                guard walk.includes(row.customerKey) else { continue }
+                var slots = row.ownSlots(id)
                 // The secret of the domain of a customer key is under that key.
                 if row.deduplication == .key, row.customerKey != nil,
                     seen.insert(row.domain.slot).inserted
                 {
-                    slots.append((row.domain.slot, row.customerKey))
+                    slots.append(row.domain.slot)
                 }
-                var bucket = Bucket()
-                for (slot, customerKey) in slots {
-                    bucket.keys.append((slot, try KeyTable.row(slot, in: snapshot), customerKey))
-                }
-                buckets.append(bucket)
+                buckets.append(
+                    try slots.map { (slot) throws(StoreError) in
+                        StoredKey(
+                            slot: slot, row: try KeyTable.row(slot, in: snapshot),
+                            customerKey: row.customerKey)
+                    })
             }
             return (buckets, seen)
         }
-        seenSlots = slots
+        seenSlots = seen
         return buckets
+    }
+
+    // Buckets and keys as of one moment.
+    private func read(
+        _ ids: [BucketID]
+    ) throws(StoreError) -> (any IndexSnapshot, [[UInt8]?]) {
+        try lower(
+            "reading buckets",
+            index: { () throws(IndexError) in
+                let snapshot = try engine.index.snapshot()
+                let rows = try snapshot.getMany(Tables.buckets, ids.map(\.octets.bytes))
+                return (snapshot, rows)
+            })
     }
 
     // Several at once: each call is recorded, which waits for a worker.
     private func rewrapped(
-        _ buckets: [Bucket]
+        _ buckets: [[StoredKey]]
     ) async -> [Result<[BucketChange.Key], StoreError>] {
         let engine = engine
         return await withTaskGroup(of: Result<[BucketChange.Key], StoreError>.self) { group in
@@ -182,16 +179,14 @@ private struct Rewrap {
     private static let taskCount = 16
 
     private static func rewrapped(
-        _ bucket: Bucket, _ engine: Engine
+        _ keys: [StoredKey], _ engine: Engine
     ) async -> Result<[BucketChange.Key], StoreError> {
         do throws(StoreError) {
             var changes: [BucketChange.Key] = []
-            for key in bucket.keys {
-                if try await engine.keys.isCurrent(key.row, under: key.customerKey) { continue }
-                changes.append(
-                    .init(
-                        slot: key.slot, old: key.row,
-                        new: try await engine.keys.rewrap(key.row, under: key.customerKey)))
+            for key in keys {
+                if let change = try await engine.rewrapped(key, skippingCurrent: true) {
+                    changes.append(change)
+                }
             }
             return .success(changes)
         } catch {

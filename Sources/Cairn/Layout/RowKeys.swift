@@ -71,6 +71,14 @@ enum RowKey {
     }
 }
 
+extension RowKey {
+    /// What ``bigEndian(_:)-(UInt32)`` wrote; nil for bytes of another length.
+    static func number(_ bytes: [UInt8]) -> UInt32? {
+        guard bytes.count == 4 else { return nil }
+        return bytes.reduce(0) { $0 << 8 | UInt32($1) }
+    }
+}
+
 // Parts of keys that come back from the index: damaged ones are errors, never traps.
 extension RowKey {
     /// The bucket whose row, or the first of whose rows, has this key.

@@ -5,6 +5,7 @@
 // key     := version:u8 kind:u8 ownerID[16] generation:u32 wrapped:prefixed
 
 internal import CairnCore
+internal import CairnIndex
 
 /// The version of every row of this release. On disk: a new shape takes a new number.
 let rowVersion: UInt8 = 1
@@ -71,6 +72,14 @@ struct AccountRow: Sendable {
         self.id = id
         self.createdAt = createdAt
         self.domainSlot = domainSlot
+    }
+
+    init(_ entry: IndexEntry) throws(StoreError) {
+        self = try lower(
+            "reading an account",
+            core: { () throws(CoreError) in
+                try Self(decoding: entry.value)
+            })
     }
 
     init(decoding bytes: [UInt8]) throws(CoreError) {

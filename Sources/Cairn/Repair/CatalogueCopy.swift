@@ -178,15 +178,11 @@ private struct Batch {
 
     /// The first slot behind all keys that were copied, where the count of slots says less.
     func nextKeySlot() throws(IndexError) -> UInt32? {
-        let counted = Self.number(try index.get(Tables.meta, MetaKey.nextKeySlot) ?? [])
+        let counted = RowKey.number(try index.get(Tables.meta, MetaKey.nextKeySlot) ?? []) ?? 0
         var next = counted
         try index.forEachRow(Tables.keys, prefix: []) { (row) throws(IndexError) in
-            next = max(next, Self.number(row.key).addingReportingOverflow(1).partialValue)
+            next = max(next, (RowKey.number(row.key) ?? 0).addingReportingOverflow(1).partialValue)
         }
         return next > counted ? next : nil
-    }
-
-    private static func number(_ bytes: [UInt8]) -> UInt32 {
-        bytes.prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
     }
 }

@@ -129,8 +129,7 @@ struct Scrub {
             (index) throws(IndexError) in
             try index.get(Tables.meta, MetaKey.scrubbedSegment)
         }
-        guard let bytes, bytes.count == 4 else { return nil }
-        return SegmentNumber(bytes.reduce(UInt32(0)) { $0 << 8 | UInt32($1) })
+        return bytes.flatMap(RowKey.number).map { SegmentNumber($0) }
     }
 
     private func setCursor(_ segment: SegmentNumber?) async throws(StoreError) {

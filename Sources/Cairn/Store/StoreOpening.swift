@@ -63,7 +63,7 @@ struct StoreOpening: Sendable {
             StoreFormat.storeKeySlot, for: .init(kind: .store, ownerID: storeID))
         if isInstalled {
             try await pool.run { (_) throws(StoreError) in
-                try audit.open(openAuditLog(storeID, storeKey, index), index)
+                audit.open(try openAuditLog(storeID, storeKey, index, audit.uses))
             }
         }
         let segments = try await pool.run { (_) throws(StoreError) in
@@ -89,11 +89,10 @@ struct StoreOpening: Sendable {
     }
 
     private func openAuditLog(
-        _ storeID: Octets16, _ storeKey: SecretBytes, _ index: any Index
+        _ storeID: Octets16, _ storeKey: SecretBytes, _ index: any Index, _ uses: KeyUses
     ) throws(StoreError) -> AuditLog {
         let format = try AuditFormat(storeKey: storeKey, storeID: storeID)
         let notes = StoreNotes(format: format)
-        if try AuditLog.numbers(seams.disk).isEmpty { try makeNotes(notes, index) }
         let (head, revision) = try lower(
             "reading the end of the audit log",
             index: { () throws(IndexError) in
@@ -102,10 +101,17 @@ struct StoreOpening: Sendable {
                     notes.revision(try index.get(Tables.meta, MetaKey.keyringRevision))
                 )
             })
+        let hasNotes = head != nil && revision != nil
+        var isBegun = hasNotes
+        if !isBegun { isBegun = try !AuditLog.numbers(seams.disk).isEmpty }
+        if !isBegun { try makeNotes(notes, index) }
+        try uses.load(index)
+        // With what a process that died had no time to note.
         let log = try AuditLog(
             seams.disk, format: format, storeID: storeID, clock: seams.clock,
-            known: head ?? .start, byteCountMax: configuration.auditByteCount)
-        if head == nil || revision == nil {
+            known: head ?? .start, byteCountMax: configuration.auditByteCount,
+            onFound: uses.note)
+        if isBegun, !hasNotes {
             _ = try? log.append(AuditEvent(action: AuditEvent.notesLost), durably: true)
         }
         return log

@@ -74,7 +74,8 @@ struct KeyCommand: AsyncParsableCommand {
         @OptionGroup var name: KeyArgument
 
         func perform() async throws {
-            try await ask(.describe(key: name.key), options, isQuiet: false)
+            let key = try await withAccess { try await $0.key(.describe(key: name.key)) }
+            try options.json ? Output.json(key) : Output.table(key.rows)
         }
     }
 
@@ -89,7 +90,7 @@ struct KeyCommand: AsyncParsableCommand {
             subcommands: [Create.self, Move.self, Remove.self])
 
         /// Makes an alias.
-        struct Create: StoreCommand {
+        struct Create: KeyChangeCommand {
             static let configuration = CommandConfiguration(
                 abstract: "Let a new alias lead to a key.")
 
@@ -99,13 +100,11 @@ struct KeyCommand: AsyncParsableCommand {
             @Argument(help: ArgumentHelp("The alias.", valueName: "alias/name"))
             var alias: String
 
-            func perform() async throws {
-                try await ask(.change(key: name.key, .createAlias(alias)), options)
-            }
+            var change: KeyChange { .createAlias(alias) }
         }
 
         /// Moves an alias.
-        struct Move: StoreCommand {
+        struct Move: KeyChangeCommand {
             static let configuration = CommandConfiguration(
                 abstract: "Let an alias lead to another key.")
 
@@ -115,9 +114,7 @@ struct KeyCommand: AsyncParsableCommand {
             @Argument(help: ArgumentHelp("The alias.", valueName: "alias/name"))
             var alias: String
 
-            func perform() async throws {
-                try await ask(.change(key: name.key, .updateAlias(alias)), options)
-            }
+            var change: KeyChange { .updateAlias(alias) }
         }
 
         /// Removes an alias.
@@ -138,29 +135,29 @@ struct KeyCommand: AsyncParsableCommand {
     }
 
     /// Allows the use of a key.
-    struct Enable: StoreCommand {
+    struct Enable: KeyChangeCommand {
         static let configuration = CommandConfiguration(
             abstract: "Allow the use of a key again.")
 
         @OptionGroup var options: StoreOptions
         @OptionGroup var name: KeyArgument
 
-        func perform() async throws { try await ask(.change(key: name.key, .enable), options) }
+        var change: KeyChange { .enable }
     }
 
     /// Forbids the use of a key.
-    struct Disable: StoreCommand {
+    struct Disable: KeyChangeCommand {
         static let configuration = CommandConfiguration(
             abstract: "Forbid the use of a key; its buckets cannot be read or written then.")
 
         @OptionGroup var options: StoreOptions
         @OptionGroup var name: KeyArgument
 
-        func perform() async throws { try await ask(.change(key: name.key, .disable), options) }
+        var change: KeyChange { .disable }
     }
 
     /// Rotates a key, now or by itself.
-    struct Rotate: StoreCommand {
+    struct Rotate: KeyChangeCommand {
         static let configuration = CommandConfiguration(
             abstract: "Give a key new material, now or regularly.",
             discussion: """
@@ -177,10 +174,8 @@ struct KeyCommand: AsyncParsableCommand {
                 valueName: "days"))
         var every: Int?
 
-        func perform() async throws {
-            let change: KeyChange =
-                every.map { .rotation(periodDays: $0 == 0 ? nil : $0) } ?? .rotate
-            try await ask(.change(key: name.key, change), options)
+        var change: KeyChange {
+            every.map { .rotation(periodDays: $0 == 0 ? nil : $0) } ?? .rotate
         }
     }
 
@@ -202,7 +197,7 @@ struct KeyCommand: AsyncParsableCommand {
     }
 
     /// Lets a key be destroyed.
-    struct ScheduleDeletion: StoreCommand {
+    struct ScheduleDeletion: KeyChangeCommand {
         static let configuration = CommandConfiguration(
             abstract: "Forbid the use of a key, and destroy it later.",
             discussion: """
@@ -216,23 +211,18 @@ struct KeyCommand: AsyncParsableCommand {
         @Option(help: ArgumentHelp("After how many days, 7 to 30.", valueName: "days"))
         var after: Int = 30
 
-        func perform() async throws {
-            try await ask(
-                .change(key: name.key, .scheduleDeletion(afterDays: after)), options)
-        }
+        var change: KeyChange { .scheduleDeletion(afterDays: after) }
     }
 
     /// Keeps a key that was to be destroyed.
-    struct CancelDeletion: StoreCommand {
+    struct CancelDeletion: KeyChangeCommand {
         static let configuration = CommandConfiguration(
             abstract: "Keep a key that was to be destroyed; it is disabled then.")
 
         @OptionGroup var options: StoreOptions
         @OptionGroup var name: KeyArgument
 
-        func perform() async throws {
-            try await ask(.change(key: name.key, .cancelDeletion), options)
-        }
+        var change: KeyChange { .cancelDeletion }
     }
 
     /// Changes the tags of a key.
@@ -293,16 +283,21 @@ struct Pair: ExpressibleByArgument {
     }
 }
 
-extension StoreCommand {
-    /// Makes a call that answers one key, and prints that.
-    ///
-    /// - Parameter isQuiet: whether only JSON is printed, as for all commands that change.
-    fileprivate func ask(
-        _ request: KeyRequest, _ options: StoreOptions, isQuiet: Bool = true
-    ) async throws {
-        let key = try await withAccess { try await $0.key(request) }
-        if options.json { return try Output.json(key) }
-        if !isQuiet { try Output.table(key.rows) }
+/// A command that changes one key, and prints it as JSON if that is wanted.
+protocol KeyChangeCommand: StoreCommand {
+    /// The key.
+    var name: KeyArgument { get }
+    /// What is changed.
+    var change: KeyChange { get }
+}
+
+extension KeyChangeCommand {
+    /// Makes the change.
+    func perform() async throws {
+        let key = try await withAccess { access in
+            try await access.key(.change(key: name.key, change))
+        }
+        if options.json { try Output.json(key) }
     }
 }
 

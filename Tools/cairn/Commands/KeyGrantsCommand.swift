@@ -77,7 +77,7 @@ struct KeyGrantsCommand: AsyncParsableCommand {
     }
 
     /// Takes a grant back.
-    struct Revoke: StoreCommand {
+    struct Revoke: KeyChangeCommand {
         static let configuration = CommandConfiguration(abstract: "Take a grant back.")
 
         @OptionGroup var options: StoreOptions
@@ -86,11 +86,6 @@ struct KeyGrantsCommand: AsyncParsableCommand {
         @Argument(help: "The id of the grant.")
         var grant: String
 
-        func perform() async throws {
-            let key = try await withAccess { access in
-                try await access.key(.change(key: name.key, .revokeGrant(grant)))
-            }
-            if options.json { try Output.json(key) }
-        }
+        var change: KeyChange { .revokeGrant(grant) }
     }
 }

@@ -4,8 +4,9 @@
 extension AdminAccess {
     /// Makes a call that answers one key.
     public func key(_ request: KeyRequest) async throws(AdminError) -> KeyInfo {
-        guard case .key(let key) = try await perform(request) else { throw Self.otherAnswer }
-        return key
+        try await ask(request) { answer in
+            if case .key(let value) = answer { value } else { nil }
+        }
     }
 
     /// Lists keys in the order of their creation.
@@ -14,91 +15,87 @@ extension AdminAccess {
     ///   - after: the id of the last key already seen; nil starts at the beginning.
     ///   - limit: 1 to 1000 keys. Fewer answers mean the end.
     public func keys(after: String?, limit: Int) async throws(AdminError) -> [KeyInfo] {
-        guard case .keys(let keys) = try await perform(.list(after: after, limit: limit)) else {
-            throw Self.otherAnswer
+        try await ask(.list(after: after, limit: limit)) { answer in
+            if case .keys(let value) = answer { value } else { nil }
         }
-        return keys
     }
 
     /// When and why the versions of a key's material were made.
     public func versions(ofKey key: String) async throws(AdminError) -> [KeyVersionInfo] {
-        guard case .versions(let versions) = try await perform(.versions(key: key)) else {
-            throw Self.otherAnswer
+        try await ask(.versions(key: key)) { answer in
+            if case .versions(let value) = answer { value } else { nil }
         }
-        return versions
     }
 
     /// Lists the grants of a key.
     public func grants(ofKey key: String) async throws(AdminError) -> [GrantInfo] {
-        guard case .grants(let grants) = try await perform(.grants(key: key)) else {
-            throw Self.otherAnswer
+        try await ask(.grants(key: key)) { answer in
+            if case .grants(let value) = answer { value } else { nil }
         }
-        return grants
     }
 
     /// Creates a grant of a key. Durable on return.
     public func createGrant(
         ofKey key: String, _ grant: GrantRequest
     ) async throws(AdminError) -> GrantInfo {
-        guard case .grant(let grant) = try await perform(.createGrant(key: key, grant)) else {
-            throw Self.otherAnswer
+        try await ask(.createGrant(key: key, grant)) { answer in
+            if case .grant(let value) = answer { value } else { nil }
         }
-        return grant
     }
 
     /// Makes a call that answers one bucket.
     public func bucket(_ request: KeyRequest) async throws(AdminError) -> BucketInfo {
-        guard case .bucket(let bucket) = try await perform(request) else {
-            throw Self.otherAnswer
+        try await ask(request) { answer in
+            if case .bucket(let value) = answer { value } else { nil }
         }
-        return bucket
     }
 
     /// Wraps data keys anew: of one bucket, of all under a key, or all.
     public func rewrap(
         bucket: String?, key: String?
     ) async throws(AdminError) -> RewrapInfo {
-        let answer = try await perform(.rewrap(bucket: bucket, key: key))
-        guard case .rewrapped(let report) = answer else { throw Self.otherAnswer }
-        return report
+        try await ask(.rewrap(bucket: bucket, key: key)) { answer in
+            if case .rewrapped(let value) = answer { value } else { nil }
+        }
     }
 
     /// Destroys a bucket with its keys. Durable on return.
     public func shredBucket(_ name: String) async throws(AdminError) -> ShredInfo {
-        guard case .shredded(let receipt) = try await perform(.shred(bucket: name)) else {
-            throw Self.otherAnswer
+        try await ask(.shred(bucket: name)) { answer in
+            if case .shredded(let value) = answer { value } else { nil }
         }
-        return receipt
     }
 
     /// Removes from the store's files what deleted buckets and keys have left.
     ///
     /// - Returns: false while a long reader has some of it open; call again later.
     public func purge() async throws(AdminError) -> Bool {
-        guard case .purged(let isComplete) = try await perform(.purge) else {
-            throw Self.otherAnswer
+        try await ask(.purge) { answer in
+            if case .purged(let value) = answer { value } else { nil }
         }
-        return isComplete
     }
 
     /// Lists entries of the audit log.
     public func auditEntries(
         after: UInt64, limit: Int
     ) async throws(AdminError) -> [AuditEntryInfo] {
-        let answer = try await perform(.auditEntries(after: after, limit: limit))
-        guard case .entries(let entries) = answer else { throw Self.otherAnswer }
-        return entries
+        try await ask(.auditEntries(after: after, limit: limit)) { answer in
+            if case .entries(let value) = answer { value } else { nil }
+        }
     }
 
     /// Checks the audit log.
     public func verifyAudit(head: String?) async throws(AdminError) -> AuditInfo {
-        guard case .audit(let report) = try await perform(.verifyAudit(head: head)) else {
-            throw Self.otherAnswer
+        try await ask(.verifyAudit(head: head)) { answer in
+            if case .audit(let value) = answer { value } else { nil }
         }
-        return report
     }
 
-    private static var otherAnswer: AdminError {
-        AdminError(.protocolViolation, "The server's answer is not understood.")
+    // What a call answers, by its kind.
+    private func ask<Answer>(
+        _ request: KeyRequest, _ kind: (KeyAnswer) -> Answer?
+    ) async throws(AdminError) -> Answer {
+        guard let answer = kind(try await perform(request)) else { throw AdminClient.malformed }
+        return answer
     }
 }
