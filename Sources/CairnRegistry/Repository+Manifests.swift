@@ -259,8 +259,10 @@ extension Repository {
         let key = try await key(digest)
         do throws(StoreError) {
             let object = try await bucket.putObject(
-                key, bytes.span, contentType: document.mediaType.rawValue,
-                references: references, metadata: metadata)
+                key, bytes.span,
+                attributes: ObjectAttributes(
+                    contentType: document.mediaType.rawValue, metadata: metadata),
+                references: references)
             return object.digest
         } catch {
             guard error.code == .blobUnknown else { throw RegistryError(store: error) }

@@ -92,7 +92,7 @@ extension Repository {
         var metadata = [MetadataName.digest: digest.description]
         if let artifactType = document.artifactType {
             members["artifactType"] = .string(artifactType)
-            if artifactType.utf8.count <= Self.artifactTypeByteCountMax {
+            if Self.isIndexed(artifactType) {
                 metadata[MetadataName.artifactType] = artifactType
             }
         }
@@ -102,8 +102,9 @@ extension Repository {
         do throws(StoreError) {
             _ = try await bucket.putObject(
                 key, bytes.span,
-                contentType: "application/vnd.oci.descriptor.v1+json", references: [body],
-                metadata: metadata)
+                attributes: ObjectAttributes(
+                    contentType: "application/vnd.oci.descriptor.v1+json", metadata: metadata),
+                references: [body])
         } catch {
             throw RegistryError(store: error)
         }
@@ -113,7 +114,13 @@ extension Repository {
     private static func mayBe(_ object: ObjectDescription, of artifactType: String?) -> Bool {
         guard let artifactType else { return true }
         return object.metadata[MetadataName.artifactType].map { $0 == artifactType }
-            ?? (artifactType.utf8.count > artifactTypeByteCountMax)
+            ?? !isIndexed(artifactType)
+    }
+
+    // Metadata is short and has no control characters.
+    private static func isIndexed(_ artifactType: String) -> Bool {
+        artifactType.utf8.count <= artifactTypeByteCountMax
+            && artifactType.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
     }
 
     /// A referrer's descriptor; nil when it is of another type or was deleted meanwhile.

@@ -84,8 +84,11 @@ extension Repository {
         let text = Array(digest.description.utf8)
         do throws(StoreError) {
             _ = try await bucket.putObject(
-                Self.key(tag), text.span, contentType: "text/plain", references: [body],
-                metadata: [MetadataName.digest: digest.description], if: condition)
+                Self.key(tag), text.span,
+                attributes: ObjectAttributes(
+                    contentType: "text/plain",
+                    metadata: [MetadataName.digest: digest.description]),
+                references: [body], if: condition)
             return true
         } catch {
             guard error.code == .preconditionFailed else { throw RegistryError(store: error) }

@@ -31,6 +31,7 @@ public final class InMemoryIndex: Index {
         var checkpoints: [String: State] = [:]
         var fault: (@Sendable (Operation) -> IndexError?)?
         var syncCount = 0
+        var scannedRowCount = 0
         var observer: (@Sendable (Operation, Moment) -> Void)?
     }
     private let shared: Mutex<Shared>
@@ -74,6 +75,9 @@ public final class InMemoryIndex: Index {
 
     /// How often the index was synced.
     public var syncCount: Int { shared.withLock { $0.syncCount } }
+
+    /// How many rows scans of the latest state have returned.
+    public var scannedRowCount: Int { shared.withLock { $0.scannedRowCount } }
 
     /// How many commits a crash now could lose.
     public var unsyncedCommitCount: Int { shared.withLock { $0.states.count - 1 } }
@@ -128,9 +132,11 @@ public final class InMemoryIndex: Index {
     public func scan(
         _ table: IndexTable, from: [UInt8], before: [UInt8]?, limit: Int
     ) throws(IndexError) -> [IndexEntry] {
-        try observed(.scan) { () throws(IndexError) in
+        let rows = try observed(.scan) { () throws(IndexError) in
             try view(.scan).scan(table, from: from, before: before, limit: limit)
         }
+        shared.withLock { $0.scannedRowCount += rows.count }
+        return rows
     }
 
     /// A consistent view as of now.

@@ -95,7 +95,7 @@ import Testing
             _ = RequestTarget(path: text)
             _ = Query(text)
             _ = ChunkRange(text)
-            if case .part(let range) = ByteRange(text, byteCount: 10) {
+            if case .part(let range) = RangeField(text, byteCount: 10) {
                 #expect(range.upperBound <= 10)
                 #expect(!range.isEmpty)
             }

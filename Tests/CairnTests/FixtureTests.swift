@@ -41,8 +41,10 @@ import Testing
         let third = try await store.defaultAccount.createBucket("three")
         try await third.mountBlob(Self.digest(Self.noise), from: one)
         try await third.putObject(
-            "a/key", Self.small.span, contentType: "text/plain",
-            references: [Self.digest(Self.noise)], metadata: ["name": "value"])
+            "a/key", Self.small.span,
+            attributes: ObjectAttributes(
+                contentType: "text/plain", metadata: ["name": "value"]),
+            references: [Self.digest(Self.noise)])
         let gone = try await store.defaultAccount.createBucket("gone")
         try await gone.put(TestData.random(30_000, seed: 303))
         try await store.defaultAccount.deleteBucket("gone", contents: .delete)
@@ -102,7 +104,9 @@ import Testing
         let object = try await third.headObject("a/key")
         #expect(object.contentType == "text/plain")
         #expect(object.metadata == ["name": "value"])
-        #expect(object.references == [digest(noise)])
+        #expect(object.referenceCount == 1)
+        #expect(try await third.references(of: "a/key") == [digest(noise)])
+        #expect(try await third.objects().objects == [object])
         #expect(try await third.contents(digest(small)) == small)
         #expect(try await one.describe().blobCount == 5)
     }

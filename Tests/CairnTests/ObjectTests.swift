@@ -13,11 +13,14 @@ import Testing
         let layer = try await bucket.put(TestData.random(100_000, seed: 30)).digest
         for body in [Array("{}".utf8), TestData.compressible(1_000_000, seed: 31)] {
             let written = try await bucket.putObject(
-                "manifests/x", body.span, contentType: "application/json",
-                references: [layer, layer], metadata: ["by": "test"])
+                "manifests/x", body.span,
+                attributes: ObjectAttributes(
+                    contentType: "application/json", metadata: ["by": "test"]),
+                references: [layer, layer])
             let (read, blob) = try await bucket.openObject("manifests/x")
             #expect(read == written)
-            #expect(read.references == [layer])
+            #expect(try await bucket.references(of: "manifests/x") == [layer])
+            #expect(read.referenceCount == 1)
             #expect(read.metadata == ["by": "test"])
             #expect(try await blob.readAll(upTo: body.count) == body)
             #expect(try await bucket.contents(read.digest) == body)

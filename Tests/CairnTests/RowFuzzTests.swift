@@ -110,11 +110,25 @@ import Testing
             testDescription: "object",
             samples: [
                 ObjectRow(
-                    linkNames: [LinkName(octets: octets32), LinkName(octets: octets32)],
+                    object, etag: octets16, bodyName: LinkName(octets: octets32),
                     sealed: [9, 8, 7]
                 ).encoded()
             ]
         ) { bytes throws(CoreError) in try ObjectRow(decoding: bytes).encoded() },
+        Row(
+            testDescription: "references of an object",
+            samples: [
+                ObjectReferencesRow(
+                    names: [LinkName(octets: octets32), LinkName(octets: octets32)],
+                    sealed: [9, 8, 7]
+                ).encoded()
+            ]
+        ) { bytes throws(CoreError) in try ObjectReferencesRow(decoding: bytes).encoded() },
+        Row(testDescription: "sealed object", samples: [object.encoded(etag: octets16)]) {
+            bytes throws(CoreError) in
+            try ObjectDescription(key: "key", decoding: bytes, etag: octets16)
+                .encoded(etag: octets16)
+        },
         Row(
             testDescription: "upload",
             samples: [
@@ -133,6 +147,16 @@ import Testing
             try RecipeNode(decoding: bytes.span, level: 2, byteCount: 3000).encoded()
         },
     ]
+
+    private static var object: ObjectDescription {
+        var attributes = ObjectAttributes(
+            contentType: "text/plain", metadata: ["a": "b"], tags: ["c": "d", "e": ""])
+        attributes.contentLanguage = "de"
+        attributes.expires = "never"
+        return ObjectDescription(
+            key: "key", etag: ETag(octets16), digest: Digest.sha256(of: [1].span), byteCount: 1,
+            modifiedAt: time, referenceCount: 2, attributes: attributes)
+    }
 
     private static func link(rootID: ChunkID?) -> [UInt8] {
         LinkRow(

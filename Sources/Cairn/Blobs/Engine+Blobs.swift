@@ -28,15 +28,19 @@ extension Engine {
     func sealingKey(
         of record: [UInt8], owner bucket: BucketID
     ) async throws(StoreError) -> SealingKey {
-        let header = try lower(
+        let slot = try Self.keySlot(of: record)
+        return SealingKey(
+            slot: slot, key: try await keys.dataKey(slot, of: bucket),
+            scope: RecordScope(storeID: storeID, ownerID: bucket.octets))
+    }
+
+    /// The slot of the key that a record was sealed with.
+    static func keySlot(of record: [UInt8]) throws(StoreError) -> UInt32 {
+        try lower(
             "opening a sealed record",
             core: { () throws(CoreError) in
-                try RecordHeader(parsing: record.span)
+                try RecordHeader(parsing: record.span).keySlot
             })
-        return SealingKey(
-            slot: header.keySlot,
-            key: try await keys.dataKey(header.keySlot, of: bucket),
-            scope: RecordScope(storeID: storeID, ownerID: bucket.octets))
     }
 
     // MARK: - Writing

@@ -16,9 +16,14 @@ extension Bucket {
     public func putBlob(
         _ bytes: Span<UInt8>, expecting expected: Digest? = nil
     ) async throws(StoreError) -> BlobDescription {
-        try await store(bytes, expecting: expected, isPinned: true) {
-            (transaction, blob, bucket) throws(StoreError) in
-            try transaction.link(blob, in: bucket)
+        let session = try engine.beginUpload(
+            in: bucketID, try await keys(), algorithm: expected?.algorithm ?? .sha256)
+        do throws(StoreError) {
+            try await session.append(bytes)
+            return try await session.commit(expecting: expected)
+        } catch {
+            await session.drop()
+            throw error
         }
     }
 
@@ -93,13 +98,11 @@ extension Bucket {
         guard source.row.accountID == row.accountID, source.engine === engine else {
             throw StoreError(.invalidArgument, "a blob is mounted within one account")
         }
-        let sourceKeys = try await source.keys()
-        guard
-            let (link, capability) = try await engine.find(digest, in: source.bucketID, sourceKeys)
-        else { throw Self.unknown(digest) }
-        let blob = try await mountable(capability, link, from: source, sourceKeys)
+        guard let blob = try await mountable(digest, from: source, isPinned: true) else {
+            throw Self.unknown(digest)
+        }
         let (bucketID, sourceID) = (bucketID, source.bucketID)
-        let sourceName = sourceKeys.linkName(of: digest)
+        let sourceName = try await source.keys().linkName(of: digest)
         return try await engine.transact { (transaction) throws(StoreError) in
             guard try transaction.link(sourceID, sourceName) != nil else {
                 throw Self.unknown(digest)
@@ -137,22 +140,6 @@ extension Bucket {
         StoreError(.blobUnknown, "the bucket has no blob \(digest)")
     }
 
-    /// Stores bytes in memory and links them with a transaction of the caller.
-    func store(
-        _ bytes: Span<UInt8>, expecting expected: Digest?, isPinned: Bool,
-        _ body: @escaping @Sendable (Transaction, PreparedBlob, BucketID) throws(StoreError) -> Void
-    ) async throws(StoreError) -> BlobDescription {
-        let session = try engine.beginUpload(
-            in: bucketID, try await keys(), algorithm: expected?.algorithm ?? .sha256)
-        do throws(StoreError) {
-            try await session.append(bytes)
-            return try await session.commit(expecting: expected, isPinned: isPinned, body)
-        } catch {
-            await session.drop()
-            throw error
-        }
-    }
-
     private func sealedLinks(
         _ rows: [IndexEntry]
     ) async throws(StoreError) -> [(LinkName, LinkRow, SealingKey)] {
@@ -169,18 +156,21 @@ extension Bucket {
         return links
     }
 
-    private func mountable(
-        _ capability: Capability, _ link: LinkRow, from source: Bucket, _ sourceKeys: BucketKeys
-    ) async throws(StoreError) -> PreparedBlob {
-        let keys = try await keys()
+    /// A blob of another bucket, sealed for this one; nil when that bucket does not have it.
+    func mountable(
+        _ digest: Digest, from source: Bucket, isPinned: Bool
+    ) async throws(StoreError) -> PreparedBlob? {
+        let (keys, sourceKeys) = (try await keys(), try await source.keys())
+        guard
+            let (link, capability) = try await engine.find(digest, in: source.bucketID, sourceKeys)
+        else { return nil }
         guard let rootID = link.rootID else {
             guard
-                let bytes = try await engine.smallBlob(
-                    capability.digest, in: source.bucketID, sourceKeys)
-            else { throw Self.unknown(capability.digest) }
+                let bytes = try await engine.smallBlob(digest, in: source.bucketID, sourceKeys)
+            else { return nil }
             return try await engine.pool.run { [engine, bucketID] (context) throws(StoreError) in
                 try engine.prepareSmall(
-                    bytes, capability.digest, isPinned: true, bucketID, keys, &context)
+                    bytes, digest, isPinned: isPinned, bucketID, keys, &context)
             }
         }
         guard let root = capability.root, keys.domain(slot: root.domainSlot) != nil else {
@@ -188,7 +178,7 @@ extension Bucket {
                 .domainMismatch, "the bucket has no part in the domain of the blob; upload it")
         }
         return try await engine.pool.run { [engine, bucketID] (context) throws(StoreError) in
-            try engine.prepare(capability, rootID, isPinned: true, bucketID, keys, &context)
+            try engine.prepare(capability, rootID, isPinned: isPinned, bucketID, keys, &context)
         }
     }
 }

@@ -5,6 +5,8 @@ internal import CairnIndex
 
 // Objects by key.
 extension Bucket {
+    // MARK: - Writing
+
     /// Writes an object, new or in place of an old one. Durable on return, all or nothing.
     ///
     /// The body becomes a blob of the bucket. The object keeps it and the referenced blobs alive:
@@ -13,68 +15,153 @@ extension Bucket {
     /// - Parameters:
     ///   - key: 1 to 1024 bytes of UTF-8 without NUL.
     ///   - bytes: the whole body.
-    ///   - contentType: a media type of at most 255 bytes.
+    ///   - attributes: what is said of it.
     ///   - references: blobs of this bucket, at most 10,000.
-    ///   - metadata: at most 2 KiB, names and values together.
     ///   - condition: when the write may take place. Of any number of concurrent writes with
     ///     `.ifNoneMatch` exactly one succeeds.
     /// - Throws: ``StoreError`` with code `preconditionFailed` (nothing was written),
     ///   `blobUnknown` (a referenced blob is not in the bucket), `keyInvalid`, `limitExceeded`,
-    ///   `bucketUnknown`, `outOfSpace`, `io`, `keyUnavailable`, `closed`.
+    ///   `invalidArgument` (a control character in an attribute), `bucketUnknown`, `outOfSpace`,
+    ///   `io`, `keyDisabled`, `keyUnavailable`, `closed`.
     @discardableResult
     public func putObject(
-        _ key: String, _ bytes: Span<UInt8>, contentType: String? = nil,
-        references: [Digest] = [], metadata: [String: String] = [:],
-        if condition: WriteCondition = .none
+        _ key: String, _ bytes: Span<UInt8>, attributes: ObjectAttributes = ObjectAttributes(),
+        references: [Digest] = [], if condition: WriteCondition = .none
     ) async throws(StoreError) -> ObjectDescription {
-        try Names.checkObjectKey(key)
-        try Self.checkLimits(contentType, references, metadata)
-        let keys = try await keys()
-        let current = try await currentRow(key, for: condition, keys)
-        var seen: Set<Digest> = []
-        let distinct = references.filter { seen.insert($0).inserted }
-        let names = distinct.map(keys.linkName)
-        let sealer = ObjectSealer(
-            key: key, contentType: contentType ?? "application/octet-stream",
-            references: distinct, metadata: metadata, modifiedAt: engine.clock.now())
-        let body = [UInt8](copying: bytes)
-        let (digest, description, sealed) = try await engine.pool.run {
-            [engine, bucketID] (context) throws(StoreError) in
-            let digest = Digest.sha256(of: body.span)
-            let description = sealer.describe(digest, byteCount: UInt64(body.count))
-            let sealed = try context.seal(
-                description.encoded(), as: .metadata, name: keys.objectName(of: key),
-                under: keys.sealingKey(engine, bucketID))
-            return (digest, description, sealed)
+        let draft = try ObjectDraft(key, attributes, references: references)
+        try await prepareForCondition(condition, on: key)
+        let session = try engine.beginUpload(in: bucketID, try await keys(), algorithm: .sha256)
+        do throws(StoreError) {
+            try await session.append(bytes)
+            return try await session.commit(draft, expecting: nil, if: condition)
+        } catch {
+            await session.drop()
+            throw error
         }
-        _ = try await store(bytes, expecting: digest, isPinned: false) {
-            (transaction, blob, bucket) throws(StoreError) in
-            try transaction.check(condition, key, bucket, expected: current)
-            try transaction.link(blob, in: bucket)
-            let others = names.filter { $0 != blob.name }
-            try transaction.putObject(
-                key, ObjectRow(linkNames: [blob.name] + others, sealed: sealed), in: bucket)
-        }
-        return description
     }
+
+    /// Writes an object whose bytes arrive bit by bit. Durable on return, all or nothing.
+    ///
+    /// ```swift
+    /// try await bucket.putObject("logs/today", if: .ifNoneMatch) { session in
+    ///     for try await line in lines { try await session.append(Array(line.utf8).span) }
+    /// }
+    /// ```
+    ///
+    /// For bytes that must survive a crash before they are complete, begin a session with
+    /// ``beginUpload(algorithm:expectedByteCount:)`` and end it with
+    /// ``UploadSession/commit(toObject:attributes:references:expecting:if:)``.
+    ///
+    /// - Parameters:
+    ///   - condition: looked at before the first byte is asked for, and decided at the end.
+    ///   - write: appends the bytes to the session that it is given, and leaves that open. What it
+    ///     throws is thrown, and nothing was written.
+    /// - Throws: ``StoreError`` as ``putObject(_:_:attributes:references:if:)``, and what `write`
+    ///   throws.
+    @discardableResult
+    public func putObject(
+        _ key: String, attributes: ObjectAttributes = ObjectAttributes(),
+        references: [Digest] = [], if condition: WriteCondition = .none,
+        writing write: (UploadSession) async throws -> Void
+    ) async throws -> ObjectDescription {
+        let draft = try ObjectDraft(key, attributes, references: references)
+        try await prepareForCondition(condition, on: key)
+        let session = try await beginUpload()
+        do {
+            try await write(session)
+            return try await session.commit(draft, expecting: nil, if: condition)
+        } catch {
+            // Ended already if the commit failed: then there is nothing left to cancel.
+            do throws(StoreError) { try await session.cancel() } catch {}
+            throw error
+        }
+    }
+
+    /// Writes an object whose body is a blob of this bucket already. Durable on return.
+    ///
+    /// Costs the same whatever the size: no bytes are read.
+    ///
+    /// - Throws: ``StoreError`` with code `blobUnknown` (the bucket lacks the body or a reference),
+    ///   and as ``putObject(_:_:attributes:references:if:)``.
+    @discardableResult
+    public func putObject(
+        _ key: String, blob digest: Digest, attributes: ObjectAttributes = ObjectAttributes(),
+        references: [Digest] = [], if condition: WriteCondition = .none
+    ) async throws(StoreError) -> ObjectDescription {
+        let draft = try ObjectDraft(key, attributes, references: references)
+        try await prepareForCondition(condition, on: key)
+        let keys = try await keys()
+        guard let (link, _) = try await engine.find(digest, in: bucketID, keys) else {
+            throw Self.unknown(digest)
+        }
+        let object = try await engine.prepareObject(
+            draft, digest: digest, byteCount: link.byteCount, modifiedAt: engine.clock.now(),
+            in: bucketID, keys)
+        let bucketID = bucketID
+        try await engine.transact { (transaction) throws(StoreError) in
+            try transaction.checkBucket(bucketID)
+            try transaction.putObject(object, in: bucketID, if: condition)
+        }
+        return object.description
+    }
+
+    /// Gives an object other tags, and nothing else: its ETag and time stay. Durable on return.
+    ///
+    /// - Parameters:
+    ///   - tags: take the place of all that it had; none removes them.
+    ///   - etag: only if the object has this tag; nil is any.
+    /// - Throws: ``StoreError`` with code `objectUnknown`, `preconditionFailed`, `limitExceeded`,
+    ///   `keyInvalid`, `corrupted`, `outOfSpace`, `io`, `keyDisabled`, `keyUnavailable`, `closed`.
+    @discardableResult
+    public func setTags(
+        _ tags: [String: String], of key: String, ifMatch etag: ETag? = nil
+    ) async throws(StoreError) -> ObjectDescription {
+        try ObjectAttributes.check(tags: tags)
+        try Names.checkObjectKey(key)
+        while true {
+            let keys = try await keys()
+            let found = try await object(key, keys)
+            guard etag == nil || etag == found.description.etag else {
+                throw Transaction.conditionFailed
+            }
+            let object = try await engine.prepareObject(
+                found.description.tagged(tags), references: found.references, in: bucketID, keys)
+            if try await replace(found, by: object) { return object.description }
+        }
+    }
+
+    // MARK: - Reading
 
     /// Describes an object.
     ///
-    /// - Throws: ``StoreError`` with code `objectUnknown`, `keyInvalid`, `corrupted`,
-    ///   `keyUnavailable`, `io`, `closed`.
-    public func headObject(_ key: String) async throws(StoreError) -> ObjectDescription {
+    /// - Parameter condition: when the call is to be answered.
+    /// - Throws: ``StoreError`` with code `objectUnknown`, `preconditionFailed`, `notModified` (as
+    ///   the condition wants it), `keyInvalid`, `corrupted`, `keyDisabled`, `keyUnavailable`, `io`,
+    ///   `closed`.
+    public func headObject(
+        _ key: String, if condition: ReadCondition = .none
+    ) async throws(StoreError) -> ObjectDescription {
         try Names.checkObjectKey(key)
-        guard let row = try await objectBytes(key) else { throw Self.unknown(object: key) }
-        return try await open(key, row, keys())
+        guard let bytes = try await engine.objectBytes(key, in: bucketID) else {
+            throw Self.unknown(object: key)
+        }
+        let objects = try await engine.describeObjects([(key, bytes)], in: bucketID, keys())
+        try condition.check(objects[0])
+        return objects[0]
     }
 
     /// Opens an object for reading.
     ///
-    /// - Throws: as ``headObject(_:)``.
-    public func openObject(_ key: String) async throws(StoreError) -> (ObjectDescription, Blob) {
+    /// Reading goes on with the body that the object had, whatever becomes of the object.
+    ///
+    /// - Parameter condition: when the call is to be answered.
+    /// - Throws: as ``headObject(_:if:)``.
+    public func openObject(
+        _ key: String, if condition: ReadCondition = .none
+    ) async throws(StoreError) -> (ObjectDescription, Blob) {
         // The object may be replaced between the two reads, and its old body be gone: look again.
         while true {
-            let description = try await headObject(key)
+            let description = try await headObject(key, if: condition)
             if let blob = try await engine.openBlob(description.digest, in: bucketID, keys()) {
                 return (description, blob)
             }
@@ -84,144 +171,138 @@ extension Bucket {
         }
     }
 
+    /// The blobs that an object keeps alive beside its body, each once.
+    ///
+    /// - Throws: as ``headObject(_:if:)``.
+    public func references(of key: String) async throws(StoreError) -> [Digest] {
+        try Names.checkObjectKey(key)
+        return try await object(key, keys()).references
+    }
+
+    // MARK: - Deleting
+
+    /// The most objects that one call deletes (as in S3).
+    public static let deletedObjectCountMax = 1000
+
     /// Deletes an object, and its body unless something else keeps that. Durable on return.
     ///
     /// - Parameters:
     ///   - key: the name of the object.
-    ///   - etag: delete only this version; nil is any.
+    ///   - etag: delete only this state; nil is any.
     /// - Throws: ``StoreError`` with code `objectUnknown`, `preconditionFailed`, `keyInvalid`,
-    ///   `io`, `keyUnavailable`, `closed`.
+    ///   `io`, `keyDisabled`, `keyUnavailable`, `closed`.
     public func deleteObject(_ key: String, ifMatch etag: ETag? = nil) async throws(StoreError) {
         try Names.checkObjectKey(key)
         let condition = etag.map(WriteCondition.ifMatch) ?? .none
-        guard try await objectBytes(key) != nil else { throw Self.unknown(object: key) }
-        let current = try await currentRow(key, for: condition, keys())
+        guard try await engine.objectBytes(key, in: bucketID) != nil else {
+            throw Self.unknown(object: key)
+        }
+        try await prepareForCondition(condition, on: key)
         let bucketID = bucketID
         try await engine.transact { (transaction) throws(StoreError) in
-            try transaction.check(condition, key, bucketID, expected: current)
             guard let row = try transaction.object(key, in: bucketID) else {
                 throw Self.unknown(object: key)
             }
+            guard condition.holds(for: row) else { throw Transaction.conditionFailed }
             try transaction.deleteObject(key, row, in: bucketID)
         }
     }
 
-    /// Lists objects in the byte order of their keys.
+    /// Deletes up to ``deletedObjectCountMax`` objects, each on its own. Durable on return.
     ///
-    /// - Parameters:
-    ///   - prefix: only keys that begin with it.
-    ///   - after: only keys behind this one.
-    ///   - limit: 1 to 1000 objects.
-    /// - Throws: ``StoreError`` with code `invalidArgument` (the limit), `corrupted`,
-    ///   `keyUnavailable`, `io`, `closed`.
-    /// - Complexity: O(log *n* + page).
-    public func objects(
-        prefix: String = "", after: String? = nil, limit: Int = 1000
-    ) async throws(StoreError) -> ObjectPage {
-        try Self.checkPage(limit)
-        let (from, end) = Self.bounds(
-            RowKey.object(bucketID, prefix), after.map { RowKey.object(bucketID, $0) })
-        let rows = try await engine.read("listing objects") { (index) throws(IndexError) in
-            try index.scan(Tables.objects, from: from, before: end, limit: limit + 1)
+    /// One that is not there counts as deleted, as in S3.
+    ///
+    /// - Parameter objects: keys, each with the tag that the object must have, if any.
+    /// - Returns: what kept an object from being deleted, by key; empty when all are gone.
+    /// - Throws: ``StoreError`` with code `limitExceeded` (too many; nothing was deleted).
+    public func deleteObjects(
+        _ objects: [(key: String, ifMatch: ETag?)]
+    ) async throws(StoreError) -> [String: StoreError] {
+        guard objects.count <= Self.deletedObjectCountMax else {
+            throw StoreError(
+                .limitExceeded,
+                "a call deletes at most \(Self.deletedObjectCountMax) objects")
         }
-        let keys = try await keys()
-        var objects: [ObjectDescription] = []
-        for row in rows.prefix(limit) {
-            let key = String(decoding: row.key.dropFirst(Octets16.byteCount), as: UTF8.self)
-            objects.append(try await open(key, row.value, keys))
+        // All at once: they share the flushes of few groups of commits.
+        return await withTaskGroup(of: (String, StoreError)?.self) { group in
+            for (key, etag) in objects {
+                group.addTask {
+                    do throws(StoreError) {
+                        try await self.deleteObject(key, ifMatch: etag)
+                        return nil
+                    } catch {
+                        return error.code == .objectUnknown ? nil : (key, error)
+                    }
+                }
+            }
+            return await group.reduce(into: [:]) { failures, failure in
+                if let (key, error) = failure { failures[key] = error }
+            }
         }
-        return ObjectPage(objects: objects, isTruncated: rows.count > limit)
     }
 
     // MARK: -
 
-    private static func unknown(object key: String) -> StoreError {
+    static func unknown(object key: String) -> StoreError {
         StoreError(.objectUnknown, "the bucket has no object of this key")
     }
 
-    // The range of keys with a prefix that lie behind `after`, which may lie anywhere.
-    private static func bounds(_ prefix: [UInt8], _ after: [UInt8]?) -> ([UInt8], [UInt8]?) {
-        let end = firstKey(behindPrefix: prefix)
-        guard let after, prefix.lexicographicallyPrecedes(after + [0]) else { return (prefix, end) }
-        return (after + [0], end)
+    func object(_ key: String, _ keys: BucketKeys) async throws(StoreError) -> FoundObject {
+        guard let found = try await engine.findObject(key, in: bucketID, keys) else {
+            throw Self.unknown(object: key)
+        }
+        return found
     }
 
-    private static func checkLimits(
-        _ contentType: String?, _ references: [Digest], _ metadata: [String: String]
-    ) throws(StoreError) {
-        guard references.count <= ObjectDescription.referenceCountMax else {
-            throw StoreError(
-                .limitExceeded,
-                "an object refers to at most \(ObjectDescription.referenceCountMax) blobs")
-        }
-        guard (contentType?.utf8.count ?? 0) <= ObjectDescription.contentTypeByteCountMax else {
-            throw StoreError(.limitExceeded, "a content type has at most 255 bytes")
-        }
-        let byteCount = metadata.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
-        guard byteCount <= ObjectDescription.metadataByteCountMax else {
-            throw StoreError(.limitExceeded, "metadata has at most 2048 bytes, not \(byteCount)")
-        }
-    }
-
-    private func objectBytes(_ key: String) async throws(StoreError) -> [UInt8]? {
-        let rowKey = RowKey.object(bucketID, key)
-        return try await engine.read("reading an object") { (index) throws(IndexError) in
-            try index.get(Tables.objects, rowKey)
-        }
-    }
-
-    // The row that a condition was found to hold for; the transaction insists on that very row.
-    private func currentRow(
-        _ key: String, for condition: WriteCondition, _ keys: BucketKeys
-    ) async throws(StoreError) -> [UInt8]? {
-        guard case .ifMatch(let etag) = condition else { return nil }
-        guard let row = try await objectBytes(key), try await open(key, row, keys).etag == etag
-        else { throw Transaction.conditionFailed }
-        return row
-    }
-
-    private func open(
-        _ key: String, _ bytes: [UInt8], _ keys: BucketKeys
-    ) async throws(StoreError) -> ObjectDescription {
-        let row = try lower(
-            "reading an object",
-            core: { () throws(CoreError) in
-                try ObjectRow(decoding: bytes)
-            })
-        let sealingKey = try await engine.sealingKey(of: row.sealed, owner: bucketID)
-        return try await engine.pool.run { (context) throws(StoreError) in
-            let plaintext = try context.open(
-                row.sealed, as: .metadata, name: keys.objectName(of: key), under: sealingKey)
-            return try lower(
+    /// Fails where the condition does not hold now, so that nobody sends bytes in vain; the
+    /// transaction decides.
+    func prepareForCondition(
+        _ condition: WriteCondition, on key: String
+    ) async throws(StoreError) {
+        guard condition != .none else { return }
+        while true {
+            guard let bytes = try await engine.objectBytes(key, in: bucketID) else {
+                guard condition.holds(for: nil) else { throw Transaction.conditionFailed }
+                return
+            }
+            let row = try lower(
                 "reading an object",
                 core: { () throws(CoreError) in
-                    try ObjectDescription(key: key, decoding: plaintext)
+                    try ObjectRow(decoding: bytes)
                 })
+            if row.etag != nil {
+                guard condition.holds(for: row) else { throw Transaction.conditionFailed }
+                return
+            }
+            // A row of version 1 shows no tag that a transaction could look at.
+            let keys = try await keys()
+            guard let found = try await engine.findObject(key, in: bucketID, keys) else { continue }
+            let object = try await engine.prepareObject(
+                found.description, references: found.references, in: bucketID, keys)
+            _ = try await replace(found, by: object)
+        }
+    }
+
+    // False: the object is not what was found any more.
+    private func replace(
+        _ found: FoundObject, by object: PreparedObject
+    ) async throws(StoreError) -> Bool {
+        let bucketID = bucketID
+        let rowKey = RowKey.object(bucketID, object.description.key)
+        return try await engine.transact { (transaction) throws(StoreError) -> Bool in
+            guard try transaction.get(Tables.objects, rowKey) == found.bytes else { return false }
+            try transaction.putObject(object, in: bucketID, if: .none)
+            return true
         }
     }
 }
 
-/// What a write says of an object beside its body.
-private struct ObjectSealer: Sendable {
-    var key: String
-    var contentType: String
-    var references: [Digest]
-    var metadata: [String: String]
-    var modifiedAt: Timestamp
-
-    func describe(_ digest: Digest, byteCount: UInt64) -> ObjectDescription {
-        let untagged = describe(digest, byteCount, ETag(""), Timestamp(nanosecondsSinceEpoch: 0))
-        // Derived from all that describes the object, so that a write with the same body but
-        // other references does not pass for the same version.
-        let tag = Digest.sha256(of: untagged.encoded().span)
-        return describe(digest, byteCount, ETag(String(tag.hex.prefix(32))), modifiedAt)
-    }
-
-    private func describe(
-        _ digest: Digest, _ byteCount: UInt64, _ etag: ETag, _ modifiedAt: Timestamp
-    ) -> ObjectDescription {
-        ObjectDescription(
-            key: key, etag: etag, digest: digest, byteCount: byteCount, contentType: contentType,
-            references: references, metadata: metadata, modifiedAt: modifiedAt)
+extension ObjectDescription {
+    fileprivate func tagged(_ tags: [String: String]) -> Self {
+        var attributes = attributes
+        attributes.tags = tags
+        return Self(
+            key: key, etag: etag, digest: digest, byteCount: byteCount, modifiedAt: modifiedAt,
+            referenceCount: referenceCount, attributes: attributes)
     }
 }

@@ -46,7 +46,12 @@ public struct BucketConfiguration: Hashable, Sendable {
     public var deduplication = Deduplication.key
 
     /// The defaults: deduplicated across the account, under its default key.
-    public init() {}
+    public init(
+        encryption: BucketEncryption = .storeManaged, deduplication: Deduplication = .key
+    ) {
+        self.encryption = encryption
+        self.deduplication = deduplication
+    }
 }
 
 /// What an account knows of one bucket.

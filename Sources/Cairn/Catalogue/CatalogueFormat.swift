@@ -228,7 +228,7 @@ enum CatalogueTables {
     static let all = [
         Tables.meta, Tables.accounts, Tables.bucketNames, Tables.buckets, Tables.keys,
         Tables.links, Tables.smallBlobs, Tables.objects, Tables.deletedBuckets,
-        Tables.domains,
+        Tables.domains, Tables.objectReferences,
     ]
     private static let metaKeys = Set([
         MetaKey.store, MetaKey.nextKeySlot, MetaKey.keyringRevision, MetaKey.auditHead,

@@ -64,6 +64,7 @@ extension StoreError {
             case accountUnknown, accountExists, accountNotEmpty
             case bucketUnknown, bucketExists, bucketNotEmpty
             case blobUnknown, blobReferenced, objectUnknown, preconditionFailed
+            case notModified
             case uploadUnknown, uploadOffsetMismatch, uploadBusy, uploadExpired, digestMismatch
         }
 
@@ -137,6 +138,8 @@ extension StoreError {
         public static var objectUnknown: Self { Self(.objectUnknown) }
         /// An if-match or if-none-match condition does not hold. Read again, then decide.
         public static var preconditionFailed: Self { Self(.preconditionFailed) }
+        /// The object is in a state that the caller knows (RFC 9110 15.4.5). Use what is at hand.
+        public static var notModified: Self { Self(.notModified) }
         /// The bucket has no such upload session: never begun, finished, cancelled or reaped.
         public static var uploadUnknown: Self { Self(.uploadUnknown) }
         /// The bytes do not continue, or do not equal, what was received. Ask for the status.

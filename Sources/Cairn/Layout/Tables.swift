@@ -25,6 +25,8 @@ enum Tables {
     static let smallBlobs = IndexTable("small-blobs", .ordered)
     /// Bucket id ‖ object key → object.
     static let objects = IndexTable("objects", .ordered)
+    /// The same key → the blobs that the object keeps alive beside its body.
+    static let objectReferences = IndexTable("object-references", .ordered)
     /// Bucket id ‖ keyed name of a digest ‖ object key → empty: who keeps a blob alive.
     static let references = IndexTable("references", .ordered)
     /// Bucket id ‖ session id → checkpoint of an upload session.
@@ -47,7 +49,7 @@ enum Tables {
 
     static let all = [
         meta, accounts, bucketNames, buckets, keys, chunks, links, smallBlobs, objects,
-        references, uploads, uploadExpiry, usage, garbage, damage, segmentUsage, deletedBuckets,
-        domains,
+        objectReferences, references, uploads, uploadExpiry, usage, garbage, damage, segmentUsage,
+        deletedBuckets, domains,
     ]
 }

@@ -2,6 +2,16 @@
 
 internal import CairnCore
 
+/// An object that is ready to be written: all that is sealed is sealed.
+struct PreparedObject: Sendable {
+    var description: ObjectDescription
+    var row: ObjectRow
+    /// Nil when the object refers to nothing but its body.
+    var references: ObjectReferencesRow?
+
+    fileprivate var linkNames: Set<LinkName> { Set([row.bodyName] + (references?.names ?? [])) }
+}
+
 extension Transaction {
     static var conditionFailed: StoreError {
         StoreError(.preconditionFailed, "the object is not as the condition wants it")
@@ -13,40 +23,62 @@ extension Transaction {
         }
     }
 
-    /// - Parameter expected: for `.ifMatch`, the row whose tag was found to match.
-    func check(
-        _ condition: WriteCondition, _ key: String, _ bucket: BucketID, expected: [UInt8]?
-    ) throws(StoreError) {
-        guard condition != .none else { return }
-        // For `.ifNoneMatch` the expected row is none at all.
-        guard try get(Tables.objects, RowKey.object(bucket, key)) == expected else {
-            throw Self.conditionFailed
-        }
-    }
-
     /// Writes an object and moves its references; its body is linked already.
+    ///
+    /// - Throws: ``StoreError`` with code `preconditionFailed`, `blobUnknown` (a reference).
     func putObject(
-        _ key: String, _ row: ObjectRow, in bucket: BucketID
+        _ object: PreparedObject, in bucket: BucketID, if condition: WriteCondition
     ) throws(StoreError) {
-        let old = try object(key, in: bucket)
-        let oldNames = Set(old?.linkNames ?? [])
-        let newNames = Set(row.linkNames)
+        let key = object.description.key
+        let old = try self.object(key, in: bucket)
+        guard condition.holds(for: old) else { throw Self.conditionFailed }
+        let oldNames = try linkNames(of: key, old, in: bucket)
+        let newNames = object.linkNames
         // Added first: a blob that both versions name must not go in between.
         for name in newNames.subtracting(oldNames) { try addReference(key, name, bucket) }
         for name in oldNames.subtracting(newNames) { try removeReference(key, name, bucket) }
-        try put(Tables.objects, RowKey.object(bucket, key), row.encoded())
+        let rowKey = RowKey.object(bucket, key)
+        try put(Tables.objects, rowKey, object.row.encoded())
+        if let references = object.references {
+            try put(Tables.objectReferences, rowKey, references.encoded())
+        } else if let old, old.referenceCount > 0 {
+            try delete(Tables.objectReferences, rowKey)
+        }
         if old == nil { try add(.objects, of: bucket, 1) }
     }
 
+    /// Deletes an object that is there, and what only it kept alive.
     func deleteObject(
         _ key: String, _ row: ObjectRow, in bucket: BucketID
     ) throws(StoreError) {
-        for name in Set(row.linkNames) { try removeReference(key, name, bucket) }
-        try delete(Tables.objects, RowKey.object(bucket, key))
+        for name in try linkNames(of: key, row, in: bucket) {
+            try removeReference(key, name, bucket)
+        }
+        let rowKey = RowKey.object(bucket, key)
+        try delete(Tables.objects, rowKey)
+        if row.referenceCount > 0 { try delete(Tables.objectReferences, rowKey) }
         try add(.objects, of: bucket, -1)
     }
 
     // MARK: -
+
+    private func linkNames(
+        of key: String, _ row: ObjectRow?, in bucket: BucketID
+    ) throws(StoreError) -> Set<LinkName> {
+        guard let row else { return [] }
+        var names = Set(row.ownReferences)
+        names.insert(row.bodyName)
+        guard row.referenceCount > 0 else { return names }
+        let references = try self.row(
+            Tables.objectReferences, RowKey.object(bucket, key)
+        ) { (bytes) throws(CoreError) in
+            try ObjectReferencesRow(decoding: bytes)
+        }
+        guard let references, references.names.count == Int(row.referenceCount) else {
+            throw StoreError(.corrupted, "the references of an object are not those it has")
+        }
+        return names.union(references.names)
+    }
 
     private func addReference(
         _ key: String, _ name: LinkName, _ bucket: BucketID

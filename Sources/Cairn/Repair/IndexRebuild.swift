@@ -173,6 +173,11 @@ struct IndexRebuild {
                 for row in rows { try transaction.putReferences(ofObject: row) }
             }
         }
+        for try await rows in pages(of: Tables.objectReferences) {
+            try await engine.transact { (transaction) throws(StoreError) in
+                for row in rows { try transaction.putReferences(ofReferencesRow: row) }
+            }
+        }
         for (bucket, counts) in usage {
             try await engine.transact { (transaction) throws(StoreError) in
                 for (counter, count) in counts { try transaction.add(counter, of: bucket, count) }
@@ -265,11 +270,20 @@ extension Transaction {
     fileprivate func putReferences(ofObject row: IndexEntry) throws(StoreError) {
         // One that is damaged is reported by whoever reads it.
         guard let object = try? ObjectRow(decoding: row.value) else { return }
+        try putReferences([object.bodyName] + object.ownReferences, of: row)
+    }
+
+    fileprivate func putReferences(ofReferencesRow row: IndexEntry) throws(StoreError) {
+        guard let references = try? ObjectReferencesRow(decoding: row.value) else { return }
+        try putReferences(references.names, of: row)
+    }
+
+    private func putReferences(
+        _ names: [LinkName], of row: IndexEntry
+    ) throws(StoreError) {
         let bucket = try RowKey.bucketID(prefixing: row.key)
         let key = Array(row.key.dropFirst(Octets16.byteCount))
-        for name in object.linkNames {
-            try put(Tables.references, RowKey.link(bucket, name) + key, [])
-        }
+        for name in names { try put(Tables.references, RowKey.link(bucket, name) + key, []) }
     }
 }
 

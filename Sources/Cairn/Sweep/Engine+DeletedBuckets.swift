@@ -48,7 +48,7 @@ extension Engine {
         return try await transact { (transaction) throws(StoreError) -> Bool in
             let prefix = bucket.octets.bytes
             let rest = Self.deletedRowCountMax
-            for table in [Tables.objects, Tables.references] {
+            for table in [Tables.objects, Tables.objectReferences, Tables.references] {
                 let rows = try transaction.scan(table, prefix: prefix, limit: rest)
                 for row in rows { try transaction.delete(table, row.key) }
                 if !rows.isEmpty { return true }

@@ -181,17 +181,61 @@ public final class UploadSession: Sendable {
     public func commit(
         expecting expected: Digest? = nil
     ) async throws(StoreError) -> BlobDescription {
-        try await commit(expecting: expected, isPinned: true) {
-            (transaction, blob, bucket) throws(StoreError) in
-            try transaction.link(blob, in: bucket)
+        try await commit(expecting: expected, isPinned: true) { [bucketID] (blob) in
+            { (transaction) throws(StoreError) in
+                try transaction.link(blob, in: bucketID)
+                return try transaction.describe(blob, in: bucketID)
+            }
         }
     }
 
-    /// Ends the session with a transaction of the caller that links the blob.
+    /// Makes the received bytes an object of the bucket. Durable on return; the session is over.
+    ///
+    /// - Parameters:
+    ///   - key: 1 to 1024 bytes of UTF-8 without NUL.
+    ///   - attributes: what is said of it.
+    ///   - references: blobs of the bucket that it keeps alive, at most 10,000.
+    ///   - expected: the digest that the bytes must have; nil accepts any bytes.
+    ///   - condition: when the object may be written, decided at the end. Ask
+    ///     ``Bucket/headObject(_:if:)`` before sending much that may be in vain.
+    /// - Throws: ``StoreError`` with code `digestMismatch` (nothing changed: append more, commit
+    ///   again or cancel); `preconditionFailed`, `blobUnknown` (a reference), `bucketUnknown` (the
+    ///   session is over, and what was not durable before is lost); and as
+    ///   ``Bucket/putObject(_:_:attributes:references:if:)``.
+    @discardableResult
+    public func commit(
+        toObject key: String, attributes: ObjectAttributes = ObjectAttributes(),
+        references: [Digest] = [], expecting expected: Digest? = nil,
+        if condition: WriteCondition = .none
+    ) async throws(StoreError) -> ObjectDescription {
+        try await commit(
+            ObjectDraft(key, attributes, references: references), expecting: expected,
+            if: condition)
+    }
+
     func commit(
+        _ draft: ObjectDraft, expecting expected: Digest?, if condition: WriteCondition
+    ) async throws(StoreError) -> ObjectDescription {
+        try await commit(expecting: expected, isPinned: false) {
+            [bucketID, keys, engine] (blob) throws(StoreError) in
+            let object = try await engine.prepareObject(
+                draft, digest: blob.description.digest, byteCount: blob.description.byteCount,
+                modifiedAt: engine.clock.now(), in: bucketID, keys)
+            return { (transaction) throws(StoreError) in
+                try transaction.link(blob, in: bucketID)
+                try transaction.putObject(object, in: bucketID, if: condition)
+                return object.description
+            }
+        }
+    }
+
+    private typealias Linking<R> = @Sendable (Transaction) throws(StoreError) -> R
+
+    /// Ends the session with a transaction of the caller that links the blob.
+    private func commit<R: Sendable>(
         expecting expected: Digest?, isPinned: Bool,
-        _ body: @escaping @Sendable (Transaction, PreparedBlob, BucketID) throws(StoreError) -> Void
-    ) async throws(StoreError) -> BlobDescription {
+        linking: (PreparedBlob) async throws(StoreError) -> Linking<R>
+    ) async throws(StoreError) -> R {
         try begin()
         defer { end() }
         let blob: PreparedBlob
@@ -201,15 +245,16 @@ public final class UploadSession: Sendable {
             throw await finishIfFailed(error)
         }
         let (id, bucketID, checkpointer) = (id, bucketID, checkpointer)
-        let result: Result<BlobDescription, StoreError>
+        let result: Result<R, StoreError>
         do throws(StoreError) {
+            let link = try await linking(blob)
             result = .success(
                 try await engine.transact(needsSegments: blob.needsSegments) {
                     (transaction) throws(StoreError) in
                     try checkpointer.check(transaction)
-                    try body(transaction, blob, bucketID)
+                    let linked = try link(transaction)
                     try transaction.forgetUpload(id, of: bucketID)
-                    return try transaction.describe(blob, in: bucketID)
+                    return linked
                 })
         } catch {
             result = .failure(error)

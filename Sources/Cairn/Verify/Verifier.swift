@@ -113,14 +113,21 @@ private struct Verifier {
         var found: [UsageCounter: UInt64] = [:]
         let pages = engine.pages(
             of: Tables.links, prefix: id.octets.bytes, in: snapshot, for: "the verification")
+        var referenceCount: UInt64 = 0
         for try await rows in pages {
             for row in rows {
-                let byteCount = try await checkLink(row, of: bucket, keys)
+                let link = try await checkLink(row, of: bucket, keys)
                 found[.blobs, default: 0] += 1
-                found[.logicalBytes, default: 0] &+= byteCount
+                found[.logicalBytes, default: 0] &+= link?.byteCount ?? 0
+                referenceCount += UInt64(link?.referenceCount ?? 0)
             }
         }
-        found[.objects] = try await checkObjects(of: bucket, snapshot)
+        var audit = ObjectAudit(engine: engine, snapshot: snapshot, bucket: id, keys: keys)
+        do throws(StoreError) { try await audit.run(counted: referenceCount) } catch {
+            return try note(error, error.message, bucket: bucket.name)
+        }
+        for problem in audit.problems { report.add(problem, bucket: bucket.name) }
+        found[.objects] = audit.objectCount
         try await checkUsage(of: bucket, found, snapshot)
     }
 
@@ -164,43 +171,14 @@ private struct Verifier {
         }
     }
 
-    // Every object opens, and its bucket has every blob that it refers to.
-    private mutating func checkObjects(
-        of bucket: Bucket, _ snapshot: any IndexSnapshot
-    ) async throws(StoreError) -> UInt64 {
-        let id = bucket.bucketID
-        let result = try await page(snapshot) {
-            (snapshot) throws(IndexError) -> (UInt64, [String]) in
-            var count: UInt64 = 0
-            var problems: [String] = []
-            try snapshot.forEachRow(Tables.objects, prefix: id.octets.bytes) {
-                (row) throws(IndexError) in
-                count += 1
-                guard let object = Self.object(row.value) else {
-                    return problems.append("an object row is damaged")
-                }
-                for name in object.linkNames
-                where try snapshot.get(Tables.links, RowKey.link(id, name)) == nil {
-                    problems.append("an object refers to a blob that the bucket lacks")
-                }
-            }
-            return (count, problems)
-        }
-        for problem in result.1 { report.add(problem, bucket: bucket.name) }
-        return result.0
-    }
-
-    private static func object(_ bytes: [UInt8]) -> ObjectRow? {
-        do throws(CoreError) { return try ObjectRow(decoding: bytes) } catch { return nil }
-    }
-
     // MARK: - Blobs
 
+    // Nil when the row is damaged.
     private mutating func checkLink(
         _ row: IndexEntry, of bucket: Bucket, _ keys: BucketKeys
-    ) async throws(StoreError) -> UInt64 {
+    ) async throws(StoreError) -> LinkRow? {
         var digest: Digest?
-        var byteCount: UInt64 = 0
+        var found: LinkRow?
         do throws(StoreError) {
             let name = try RowKey.linkName(of: row.key)
             let link = try lower(
@@ -208,7 +186,7 @@ private struct Verifier {
                 core: { () throws(CoreError) in
                     try LinkRow(decoding: row.value)
                 })
-            byteCount = link.byteCount
+            found = link
             let key = try await engine.sealingKey(of: link.sealedCapability, owner: bucket.bucketID)
             let capability = try await engine.pool.run { [engine] (context) throws(StoreError) in
                 try engine.open(link, name, under: key, &context)
@@ -222,7 +200,7 @@ private struct Verifier {
         progress.checkedBlobCount = report.checkedBlobCount
         progress.checkedByteCount = report.checkedByteCount
         onProgress?(progress)
-        return byteCount
+        return found
     }
 
     private mutating func checkBytes(

@@ -1,7 +1,8 @@
 // Part of Cairn, a content-addressed blob store.
+internal import Cairn
 
 /// What a `Range` field asks of a representation (RFC 9110 14.2).
-enum ByteRange: Hashable {
+enum RangeField: Hashable {
     /// All of it: no range, one that is malformed, or several at once.
     case whole
     /// One part.
@@ -14,43 +15,13 @@ enum ByteRange: Hashable {
     /// A server may ignore a `Range` field; ranges that are malformed and sets of several are
     /// ignored, so that no request can make the server assemble thousands of parts.
     init(_ field: String?, byteCount: UInt64) {
-        guard let field, let specifier = Self.specifier(field) else {
+        guard let field, field.lowercased().hasPrefix("bytes="),
+            let range = ByteRange(field.dropFirst(6))
+        else {
             self = .whole
             return
         }
-        switch specifier {
-        case (let first?, let last):
-            if let last, last < first {
-                self = .whole
-            } else if first >= byteCount {
-                self = .unsatisfiable
-            } else {
-                self = .part(first..<(min(last ?? byteCount, byteCount - 1) + 1))
-            }
-        case (nil, let suffix?):
-            self =
-                suffix == 0 || byteCount == 0
-                ? .unsatisfiable : .part(byteCount - min(suffix, byteCount)..<byteCount)
-        case (nil, nil): self = .whole
-        }
-    }
-
-    /// `bytes=first-last`, `bytes=first-` or `bytes=-suffix`.
-    private static func specifier(_ field: String) -> (UInt64?, UInt64?)? {
-        guard field.lowercased().hasPrefix("bytes=") else { return nil }
-        let parts = field.dropFirst(6).split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts[0].isEmpty || decimal(parts[0]) != nil,
-            parts[1].isEmpty || decimal(parts[1]) != nil
-        else { return nil }
-        return (decimal(parts[0]), decimal(parts[1]))
-    }
-
-    /// Digits only; a number beyond 2^64 is past any end, so it counts as the largest.
-    static func decimal(_ text: some StringProtocol) -> UInt64? {
-        guard !text.isEmpty, text.utf8.count <= 64,
-            text.utf8.allSatisfy({ $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") })
-        else { return nil }
-        return UInt64(text) ?? .max
+        self = range.resolved(byteCount: byteCount).map(Self.part) ?? .unsatisfiable
     }
 }
 

@@ -1,4 +1,5 @@
 // Part of Cairn, a content-addressed blob store.
+internal import Cairn
 internal import Hummingbird
 internal import Logging
 internal import NIOCore

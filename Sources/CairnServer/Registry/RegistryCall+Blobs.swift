@@ -47,7 +47,7 @@ extension RegistryCall {
         }
         // A range of another representation is of no use (RFC 9110 13.1.5).
         let isSame = request.headers[.ifRange].map { $0 == headers[.eTag] } ?? true
-        switch ByteRange(isSame ? request.headers[.range] : nil, byteCount: byteCount) {
+        switch RangeField(isSame ? request.headers[.range] : nil, byteCount: byteCount) {
         case .whole:
             return Response(
                 status: .ok, headers: headers, body: stream(blob, 0..<byteCount))

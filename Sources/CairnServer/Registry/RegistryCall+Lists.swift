@@ -1,4 +1,5 @@
 // Part of Cairn, a content-addressed blob store.
+internal import Cairn
 internal import CairnCore
 internal import CairnRegistry
 internal import HTTPTypes

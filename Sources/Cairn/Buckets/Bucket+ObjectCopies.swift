@@ -1,0 +1,123 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+
+extension Bucket {
+    /// Copies an object, within the bucket or to another one of the account, which may have
+    /// another key. Durable on return, all or nothing.
+    ///
+    /// Costs the same whatever the size: no bytes are read. The blobs that the object refers to
+    /// come along.
+    ///
+    /// ```swift
+    /// try await staging.copyObject("tags/v1", to: "tags/v1", in: production, if: .ifNoneMatch)
+    /// ```
+    ///
+    /// - Parameters:
+    ///   - key: the object to copy.
+    ///   - target: the key of the copy. The object itself with new attributes is a copy too.
+    ///   - destination: the bucket of the copy; nil is this one.
+    ///   - attributes: what is said of the copy; nil says what is said of the object.
+    ///   - source: what the object must be like.
+    ///   - condition: when the copy may be written.
+    /// - Returns: the description of the copy.
+    /// - Throws: ``StoreError`` with code `objectUnknown`, `preconditionFailed`, `notModified` (the
+    ///   object is not as wanted), `domainMismatch` (the destination has no part in the
+    ///   deduplication domain of a blob: read and write it), `invalidArgument` (buckets of two
+    ///   accounts, or an attribute), `keyInvalid`, `limitExceeded`, `bucketUnknown`, `corrupted`,
+    ///   `outOfSpace`, `io`, `keyDisabled`, `keyUnavailable`, `closed`.
+    @discardableResult
+    public func copyObject(
+        _ key: String, to target: String, in destination: Bucket? = nil,
+        attributes: ObjectAttributes? = nil, ifSource source: ReadCondition = .none,
+        if condition: WriteCondition = .none
+    ) async throws(StoreError) -> ObjectDescription {
+        try await transfer(key, source, to: destination ?? self, condition, isMove: false) {
+            [clock = engine.clock] (found) throws(StoreError) in
+            let draft = try ObjectDraft(
+                target, attributes ?? found.attributes, references: found.references)
+            return (draft, clock.now())
+        }
+    }
+
+    /// Gives an object another key, in this bucket or another one of the account. Durable on
+    /// return, all or nothing: at no moment are there two of it, or none.
+    ///
+    /// Costs the same whatever the size. Time and attributes stay, and so does the ETag within a
+    /// bucket.
+    ///
+    /// - Parameters: as those of ``copyObject(_:to:in:attributes:ifSource:if:)``.
+    /// - Returns: the description of the object in its new place.
+    /// - Throws: as ``copyObject(_:to:in:attributes:ifSource:if:)``.
+    @discardableResult
+    public func renameObject(
+        _ key: String, to target: String, in destination: Bucket? = nil,
+        ifSource source: ReadCondition = .none, if condition: WriteCondition = .none
+    ) async throws(StoreError) -> ObjectDescription {
+        let destination = destination ?? self
+        let isMove = destination.bucketID != bucketID || !target.utf8.elementsEqual(key.utf8)
+        return try await transfer(key, source, to: destination, condition, isMove: isMove) {
+            (found) throws(StoreError) in
+            let draft = try ObjectDraft(
+                target, found.attributes, references: found.references)
+            return (draft, found.description.modifiedAt)
+        }
+    }
+
+    // MARK: -
+
+    private func transfer(
+        _ key: String, _ sourceCondition: ReadCondition, to destination: Bucket,
+        _ condition: WriteCondition, isMove: Bool,
+        drafting draft: (FoundObject) throws(StoreError) -> (ObjectDraft, Timestamp)
+    ) async throws(StoreError) -> ObjectDescription {
+        try Names.checkObjectKey(key)
+        guard destination.row.accountID == row.accountID, destination.engine === engine else {
+            throw StoreError(.invalidArgument, "an object is copied within one account")
+        }
+        let (sourceID, bucketID) = (bucketID, destination.bucketID)
+        // Whoever changes the object in between is done with it: that many times at most.
+        while true {
+            let found = try await object(key, keys())
+            try sourceCondition.check(found.description)
+            let (draft, modifiedAt) = try draft(found)
+            try await destination.prepareForCondition(condition, on: draft.key)
+            let object = try await engine.prepareObject(
+                draft, digest: found.description.digest, byteCount: found.description.byteCount,
+                modifiedAt: modifiedAt, in: bucketID, destination.keys())
+            let blobs = try await destination.mountable(found, from: self)
+            let isDone = try await engine.transact { (transaction) throws(StoreError) -> Bool in
+                // What it refers to is there as long as it is.
+                guard
+                    try transaction.get(Tables.objects, RowKey.object(sourceID, key))
+                        == found.bytes
+                else { return false }
+                try transaction.checkBucket(bucketID)
+                for blob in blobs { try transaction.mount(blob, in: bucketID) }
+                try transaction.putObject(object, in: bucketID, if: condition)
+                if isMove { try transaction.deleteObject(key, found.row, in: sourceID) }
+                return true
+            }
+            if isDone { return object.description }
+        }
+    }
+
+    // What must be linked here for an object of another bucket.
+    private func mountable(
+        _ found: FoundObject, from source: Bucket
+    ) async throws(StoreError) -> [PreparedBlob] {
+        guard source.bucketID != bucketID else { return [] }
+        var blobs: [PreparedBlob] = []
+        for digest in [found.description.digest] + found.references {
+            if let blob = try await mountable(digest, from: source, isPinned: false) {
+                blobs.append(blob)
+            }
+        }
+        return blobs
+    }
+}
+
+extension FoundObject {
+    fileprivate var attributes: ObjectAttributes { description.attributes }
+}

@@ -1,0 +1,257 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+
+/// What a writer gives beside the body of an object.
+struct ObjectDraft: Sendable {
+    let key: String
+    let attributes: ObjectAttributes
+    /// Each once.
+    let references: [Digest]
+
+    /// - Throws: ``StoreError`` with code `keyInvalid`, `limitExceeded`, `invalidArgument`.
+    init(
+        _ key: String, _ attributes: ObjectAttributes, references: [Digest]
+    ) throws(StoreError) {
+        try Names.checkObjectKey(key)
+        try attributes.check()
+        var seen: Set<Digest> = []
+        self.references = references.filter { seen.insert($0).inserted }
+        guard self.references.count <= ObjectDescription.referenceCountMax else {
+            throw StoreError(
+                .limitExceeded,
+                "an object refers to at most \(ObjectDescription.referenceCountMax) blobs")
+        }
+        self.key = key
+        self.attributes = attributes
+    }
+}
+
+/// An object as it was found: the row is what a transaction compares before it acts upon it.
+struct FoundObject: Sendable {
+    let bytes: [UInt8]
+    let row: ObjectRow
+    let description: ObjectDescription
+    let references: [Digest]
+}
+
+extension BucketKeys {
+    // Kinds of names; no digest algorithm has these numbers.
+    private static let referencesKind: UInt8 = 254
+    private static let tagKind: UInt8 = 255
+
+    /// Binds the sealed references of an object to its key.
+    func objectReferencesName(of key: String) -> Octets32 {
+        let kind = [Self.referencesKind]
+        return names.authenticate(kind.span, Array(key.utf8).span)
+    }
+
+    /// The tag for what describes an object: keyed, for it lies in the index in the clear.
+    func objectTag(_ bytes: [UInt8]) -> Octets16 {
+        let kind = [Self.tagKind]
+        let code = names.authenticate(kind.span, bytes.span)
+        return Octets16(code.span.extracting(..<Octets16.byteCount))
+    }
+}
+
+// MARK: - Writing
+
+extension Engine {
+    /// Seals an object whose body is a blob of the bucket, or will be one in the same transaction.
+    func prepareObject(
+        _ draft: ObjectDraft, digest: Digest, byteCount: UInt64, modifiedAt: Timestamp,
+        in bucket: BucketID, _ keys: BucketKeys
+    ) async throws(StoreError) -> PreparedObject {
+        try await pool.run { [self] (context) throws(StoreError) in
+            var described = ObjectDescription(
+                key: draft.key, etag: ETag(""), digest: digest, byteCount: byteCount,
+                modifiedAt: Timestamp(nanosecondsSinceEpoch: 0),
+                referenceCount: draft.references.count, attributes: draft.attributes.untagged)
+            // Of all that describes the object but its tags, so that a write with the same body but
+            // other references does not pass for the same state.
+            let tag = keys.objectTag(
+                described.encoded(etag: Octets16())
+                    + ObjectReferencesRow.encode(draft.references))
+            described = ObjectDescription(
+                key: draft.key, etag: ETag(tag), digest: digest, byteCount: byteCount,
+                modifiedAt: modifiedAt, referenceCount: draft.references.count,
+                attributes: draft.attributes)
+            return try seal(described, tag, draft.references, in: bucket, keys, &context)
+        }
+    }
+
+    /// Seals an object that is there already under its own tag.
+    func prepareObject(
+        _ object: ObjectDescription, references: [Digest], in bucket: BucketID, _ keys: BucketKeys
+    ) async throws(StoreError) -> PreparedObject {
+        guard let octets = Hex.decode(object.etag.text), octets.count == Octets16.byteCount else {
+            throw StoreError(.corrupted, "the tag of an object has an unknown form")
+        }
+        return try await pool.run { [self] (context) throws(StoreError) in
+            try seal(object, Octets16(octets.span), references, in: bucket, keys, &context)
+        }
+    }
+
+    private func seal(
+        _ object: ObjectDescription, _ tag: Octets16, _ references: [Digest],
+        in bucket: BucketID, _ keys: BucketKeys, _ context: inout WorkerContext
+    ) throws(StoreError) -> PreparedObject {
+        let key = keys.sealingKey(self, bucket)
+        let sealed = try context.seal(
+            object.encoded(etag: tag), as: .metadata, name: keys.objectName(of: object.key),
+            under: key)
+        var prepared = PreparedObject(
+            description: object,
+            row: ObjectRow(
+                object, etag: tag, bodyName: keys.linkName(of: object.digest), sealed: sealed))
+        guard !references.isEmpty else { return prepared }
+        prepared.references = ObjectReferencesRow(
+            names: references.map(keys.linkName),
+            sealed: try context.seal(
+                ObjectReferencesRow.encode(references), as: .metadata,
+                name: keys.objectReferencesName(of: object.key), under: key))
+        return prepared
+    }
+}
+
+extension ObjectAttributes {
+    fileprivate var untagged: Self {
+        var copy = self
+        copy.tags = [:]
+        return copy
+    }
+}
+
+// MARK: - Reading
+
+extension Engine {
+    func objectBytes(_ key: String, in bucket: BucketID) async throws(StoreError) -> [UInt8]? {
+        let rowKey = RowKey.object(bucket, key)
+        return try await read("reading an object") { (index) throws(IndexError) in
+            try index.get(Tables.objects, rowKey)
+        }
+    }
+
+    /// Describes objects of a bucket, in the order of their rows.
+    func describeObjects(
+        _ rows: [(key: String, bytes: [UInt8])], in bucket: BucketID, _ keys: BucketKeys
+    ) async throws(StoreError) -> [ObjectDescription] {
+        var objects: [(String, ObjectRow)] = []
+        for (key, bytes) in rows { objects.append((key, try Self.decodeObject(bytes))) }
+        let sealingKeys = try await sealingKeys(of: objects.map(\.1.sealed), owner: bucket)
+        return try await pool.run { [objects] (context) throws(StoreError) in
+            var descriptions: [ObjectDescription] = []
+            for ((key, row), sealingKey) in zip(objects, sealingKeys) {
+                descriptions.append(
+                    try Self.open(row, key, keys, under: sealingKey, &context).object)
+            }
+            return descriptions
+        }
+    }
+
+    /// An object with its references; nil when there is none.
+    ///
+    /// - Parameter snapshot: the moment to look at; nil is now.
+    func findObject(
+        _ key: String, in bucket: BucketID, _ keys: BucketKeys,
+        as snapshot: (any IndexSnapshot)? = nil
+    ) async throws(StoreError) -> FoundObject? {
+        let rowKey = RowKey.object(bucket, key)
+        let (bytes, referenceBytes) = try await read("reading an object") {
+            (index) throws(IndexError) in
+            // Both as of one moment.
+            let snapshot = if let snapshot { snapshot } else { try index.snapshot() }
+            return (
+                try snapshot.get(Tables.objects, rowKey),
+                try snapshot.get(Tables.objectReferences, rowKey)
+            )
+        }
+        guard let bytes else { return nil }
+        let row = try Self.decodeObject(bytes)
+        let list = row.referenceCount > 0 ? try Self.decodeReferences(referenceBytes) : nil
+        let records = [row.sealed] + (list.map { [$0.sealed] } ?? [])
+        let sealingKeys = try await sealingKeys(of: records, owner: bucket)
+        return try await pool.run { (context) throws(StoreError) in
+            let (object, ownReferences) = try Self.open(
+                row, key, keys, under: sealingKeys[0], &context)
+            var references = ownReferences
+            if let list {
+                let plaintext = try context.open(
+                    list.sealed, as: .metadata, name: keys.objectReferencesName(of: key),
+                    under: sealingKeys[1])
+                references = try lower(
+                    "reading an object",
+                    core: { () throws(CoreError) in
+                        try ObjectReferencesRow.decodeDigests(
+                            plaintext, count: object.referenceCount)
+                    })
+            }
+            guard references.count == object.referenceCount else {
+                throw StoreError(.corrupted, "the references of an object are not those it has")
+            }
+            return FoundObject(bytes: bytes, row: row, description: object, references: references)
+        }
+    }
+
+    // The key of each record; those of one generation are asked for once.
+    private func sealingKeys(
+        of records: [[UInt8]], owner bucket: BucketID
+    ) async throws(StoreError) -> [SealingKey] {
+        var known: [UInt32: SealingKey] = [:]
+        var keys: [SealingKey] = []
+        for record in records {
+            let slot = try Self.keySlot(of: record)
+            if known[slot] == nil {
+                known[slot] = try await sealingKey(of: record, owner: bucket)
+            }
+            if let key = known[slot] { keys.append(key) }
+        }
+        return keys
+    }
+
+    private static func decodeObject(_ bytes: [UInt8]) throws(StoreError) -> ObjectRow {
+        try lower(
+            "reading an object",
+            core: { () throws(CoreError) in
+                try ObjectRow(decoding: bytes)
+            })
+    }
+
+    private static func decodeReferences(
+        _ bytes: [UInt8]?
+    ) throws(StoreError) -> ObjectReferencesRow {
+        guard let bytes else {
+            throw StoreError(.corrupted, "the references of an object are missing")
+        }
+        return try lower(
+            "reading an object",
+            core: { () throws(CoreError) in
+                try ObjectReferencesRow(decoding: bytes)
+            })
+    }
+
+    private static func open(
+        _ row: ObjectRow, _ key: String, _ keys: BucketKeys, under sealingKey: SealingKey,
+        _ context: inout WorkerContext
+    ) throws(StoreError) -> (object: ObjectDescription, references: [Digest]) {
+        let plaintext = try context.open(
+            row.sealed, as: .metadata, name: keys.objectName(of: key), under: sealingKey)
+        let (object, references) = try lower(
+            "reading an object",
+            core: { () throws(CoreError) in
+                guard let etag = row.etag else {
+                    return try ObjectDescription.decodeVersion1(plaintext, key: key)
+                }
+                let object = try ObjectDescription(key: key, decoding: plaintext, etag: etag)
+                guard object.byteCount == row.byteCount, object.modifiedAt == row.modifiedAt,
+                    object.referenceCount == Int(row.referenceCount)
+                else { throw CoreError(.corrupted, "an object contradicts its description") }
+                return (object, [])
+            })
+        guard keys.linkName(of: object.digest) == row.bodyName else {
+            throw StoreError(.corrupted, "an object names another body")
+        }
+        return (object, references)
+    }
+}

@@ -1,0 +1,116 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+
+/// Compares the objects of one bucket with the blobs that they keep alive.
+///
+/// Every object opens; every blob that it names is in the bucket and knows of it; every blob knows
+/// of as many objects as it counts, and of no others. Memory for a page of rows.
+struct ObjectAudit {
+    let engine: Engine
+    let snapshot: any IndexSnapshot
+    let bucket: BucketID
+    let keys: BucketKeys
+    private(set) var objectCount: UInt64 = 0
+    private(set) var problems: [String] = []
+    private var nameCount: UInt64 = 0
+    private var referenceCount: UInt64 = 0
+
+    /// More would say nothing new, and fill the memory.
+    private static let problemCountMax = 1000
+
+    init(engine: Engine, snapshot: any IndexSnapshot, bucket: BucketID, keys: BucketKeys) {
+        self.engine = engine
+        self.snapshot = snapshot
+        self.bucket = bucket
+        self.keys = keys
+    }
+
+    /// - Parameter counted: how many objects all links of the bucket together say they have.
+    /// - Throws: ``StoreError``, but for damage, which is a problem.
+    mutating func run(counted: UInt64) async throws(StoreError) {
+        for try await rows in pages(of: Tables.objects) {
+            objectCount += UInt64(rows.count)
+            for row in rows { try await checkObject(row) }
+        }
+        var group = ReferenceGroup()
+        for try await rows in pages(of: Tables.references) {
+            referenceCount += UInt64(rows.count)
+            for row in rows {
+                let name = Array(row.key.prefix(Octets16.byteCount + Octets32.byteCount))
+                if name != group.link {
+                    try await check(group)
+                    group = ReferenceGroup(link: name)
+                }
+                group.count += 1
+            }
+        }
+        try await check(group)
+        if referenceCount != nameCount {
+            add("blobs know of \(referenceCount) references, objects have \(nameCount)")
+        }
+        if referenceCount != counted {
+            add("blobs count \(counted) references and know of \(referenceCount)")
+        }
+    }
+
+    // MARK: -
+
+    private struct ReferenceGroup {
+        var link: [UInt8] = []
+        var count: UInt32 = 0
+    }
+
+    private func pages(of table: IndexTable) -> RowPages {
+        engine.pages(of: table, prefix: bucket.octets.bytes, in: snapshot, for: "the verification")
+    }
+
+    private mutating func checkObject(_ row: IndexEntry) async throws(StoreError) {
+        let key = String(decoding: row.key.dropFirst(Octets16.byteCount), as: UTF8.self)
+        do throws(StoreError) {
+            guard
+                let found = try await engine.findObject(key, in: bucket, keys, as: snapshot)
+            else { return add("an object has a key that leads elsewhere") }
+            let names = Set([found.description.digest] + found.references).map(keys.linkName)
+            nameCount += UInt64(names.count)
+            let bucket = bucket
+            let (links, references) = try await read { (snapshot) throws(IndexError) in
+                (
+                    try snapshot.getMany(Tables.links, names.map { RowKey.link(bucket, $0) }),
+                    try snapshot.getMany(
+                        Tables.references, names.map { RowKey.reference(bucket, $0, key) })
+                )
+            }
+            if links.contains(nil) { add("an object refers to a blob that the bucket lacks") }
+            if references.contains(nil) { add("a blob does not know of an object that has it") }
+        } catch {
+            guard error.code == .corrupted || error.code == .formatTooNew else { throw error }
+            add("an object is damaged: \(error.message)")
+        }
+    }
+
+    private mutating func check(_ group: ReferenceGroup) async throws(StoreError) {
+        guard group.count > 0 else { return }
+        let bytes = try await read { (snapshot) throws(IndexError) in
+            try snapshot.get(Tables.links, group.link)
+        }
+        // A link that is damaged is reported where links are checked.
+        guard let bytes, let link = try? LinkRow(decoding: bytes) else { return }
+        if link.referenceCount != group.count {
+            add("a blob counts \(link.referenceCount) references and knows of \(group.count)")
+        }
+    }
+
+    private mutating func add(_ problem: String) {
+        if problems.count < Self.problemCountMax { problems.append(problem) }
+    }
+
+    private func read<R: Sendable>(
+        _ body: @escaping @Sendable (any IndexSnapshot) throws(IndexError) -> R
+    ) async throws(StoreError) -> R {
+        try await engine.read("verifying") { [snapshot] (_) throws(IndexError) in
+            try body(snapshot)
+        }
+    }
+}
