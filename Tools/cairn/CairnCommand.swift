@@ -19,9 +19,9 @@ struct CairnCommand: AsyncParsableCommand {
         subcommands: [
             InitCommand.self, BucketCommand.self, PutCommand.self, GetCommand.self,
             StatCommand.self, ListCommand.self, RemoveCommand.self, MountCommand.self,
-            UploadCommand.self, WhyCommand.self, SweepCommand.self, ScrubCommand.self,
-            VerifyCommand.self, BackupCommand.self, RepairCommand.self, StatisticsCommand.self,
-            KeyCommand.self, AuditCommand.self, ServeCommand.self,
+            ObjectCommand.self, UploadCommand.self, WhyCommand.self, SweepCommand.self,
+            ScrubCommand.self, VerifyCommand.self, BackupCommand.self, RepairCommand.self,
+            StatisticsCommand.self, KeyCommand.self, AuditCommand.self, ServeCommand.self,
         ])
 
     static func main() async {

@@ -130,7 +130,7 @@ extension Failure {
         case "wrongPassphrase", "keyUnavailable", "keyDisabled", "accessDenied",
             "passphraseMissing":
             9
-        case "nameInvalid", "digestInvalid", "invalidArgument", "rangeInvalid": 64
+        case "nameInvalid", "digestInvalid", "invalidArgument", "rangeInvalid", "keyInvalid": 64
         default: 1
         }
     }

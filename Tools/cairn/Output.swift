@@ -26,6 +26,23 @@ enum Output {
         return String(decoding: try encoder.encode(value), as: UTF8.self)
     }
 
+    /// Text of a stranger on one line: control characters, which a terminal would obey, are written
+    /// as `\\xNN`.
+    static func printable(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
+        else { return text }
+        var line = ""
+        for scalar in text.unicodeScalars {
+            guard scalar.properties.generalCategory == .control else {
+                line.unicodeScalars.append(scalar)
+                continue
+            }
+            let digits = String(scalar.value, radix: 16)
+            line += "\\x" + (digits.count < 2 ? "0" : "") + digits
+        }
+        return line
+    }
+
     /// Prints rows of a name and a value, the values aligned.
     static func table(_ rows: [(name: String, value: String)]) throws(FileFailure) {
         let width = (rows.map(\.name.count).max() ?? 0) + 2
@@ -93,6 +110,18 @@ enum Document {
     struct Removed: Encodable {
         let bucket: String
         var digests: [String]?
+    }
+
+    /// An object that went from or into a file.
+    struct TransferredObject: Encodable {
+        let object: ObjectInfo
+        let file: String
+    }
+
+    /// Objects that were removed from a bucket.
+    struct RemovedObjects: Encodable {
+        let bucket: String
+        let keys: [String]
     }
 
     /// The customer keys of a store.

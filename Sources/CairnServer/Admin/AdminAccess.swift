@@ -117,6 +117,21 @@ public protocol AdminAccess: Sendable {
     ///   store are governed elsewhere.
     func perform(_ request: KeyRequest) async throws(AdminError) -> KeyAnswer
 
+    /// Answers a call on the objects of a bucket.
+    ///
+    /// - Throws: what the store says: `bucketUnknown`, `objectUnknown`, `preconditionFailed`,
+    ///   `domainMismatch`, `keyInvalid`, `invalidArgument`, `limitExceeded`.
+    func perform(_ request: ObjectRequest) async throws(AdminError) -> ObjectAnswer
+
+    /// Writes one object. Durable on return; after an error nothing is kept.
+    ///
+    /// - Parameter source: called for one buffer after the other until it answers 0.
+    /// - Throws: as ``perform(_:)-(ObjectRequest)``, `blobUnknown` (a reference), `digestInvalid`,
+    ///   `sourceFailed` (its cause is what `source` threw).
+    func putObject(
+        _ put: ObjectPut, from source: @escaping AdminByteSource
+    ) async throws(AdminError) -> ObjectInfo
+
     /// Figures about the whole store.
     func statistics() async throws(AdminError) -> StatisticsInfo
 

@@ -15,6 +15,8 @@ public final class AdminClient: AdminAccess {
     public static let socketPathByteCountMax = 107
     /// A page of 1000 descriptions takes about 300 KB; a broken server must not fill memory.
     static let answerByteCountMax = 16 << 20
+    /// What is said of an object goes ahead of its bytes, in a head of at most 80 KB.
+    private static let descriptionByteCountMax = 64 << 10
 
     private let client: HTTPClient
     private let base: String
@@ -115,14 +117,20 @@ public final class AdminClient: AdminAccess {
         into bucket: String, expecting: Digest?, expectedByteCount: UInt64?,
         from source: @escaping AdminByteSource, duplicates: (@Sendable (UInt64) -> Void)?
     ) async throws(AdminError) -> BlobInfo {
+        try await send(
+            source, to: .bytes,
+            [
+                "bucket": bucket, "expecting": expecting?.description,
+                "byteCount": expectedByteCount.map { String($0) },
+            ])
+    }
+
+    private func send<Value: Decodable>(
+        _ source: @escaping AdminByteSource, to path: AdminPath, _ query: [String: String?]
+    ) async throws(AdminError) -> Value {
         let body = SourceSequence(source: source)
         do throws(AdminError) {
-            return try await ask(
-                .POST, .bytes,
-                [
-                    "bucket": bucket, "expecting": expecting?.description,
-                    "byteCount": expectedByteCount.map { String($0) },
-                ], body: .stream(body, length: .unknown))
+            return try await ask(.POST, path, query, body: .stream(body, length: .unknown))
         } catch {
             guard let failure = body.failure.value.withLock({ $0 }) else { throw error }
             throw AdminError(.sourceFailed, "The writer's source failed.", cause: failure)
@@ -157,6 +165,27 @@ public final class AdminClient: AdminAccess {
         let trailer = try reader.trailer()
         if let blob = trailer.blob { return blob }
         throw trailer.fault?.error ?? Self.malformed
+    }
+
+    // MARK: Objects
+
+    /// Answers a call on the objects of a bucket.
+    public func perform(_ request: ObjectRequest) async throws(AdminError) -> ObjectAnswer {
+        try await ask(
+            .POST, .objects, body: .bytes(ByteBuffer(bytes: AdminJSON.encode(request))))
+    }
+
+    /// Writes one object.
+    public func putObject(
+        _ put: ObjectPut, from source: @escaping AdminByteSource
+    ) async throws(AdminError) -> ObjectInfo {
+        let text = String(decoding: AdminJSON.encode(put), as: UTF8.self)
+        guard PercentCoding.encode(text).utf8.count <= Self.descriptionByteCountMax else {
+            throw AdminError(
+                AdminError.Code(name: "limitExceeded"),
+                "That is more than can be said of an object through a server.")
+        }
+        return try await send(source, to: .object, ["put": text])
     }
 
     // MARK: Keys

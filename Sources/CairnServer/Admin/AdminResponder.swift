@@ -71,6 +71,17 @@ struct AdminResponder: HTTPResponder {
             return Self.json(
                 try await access.mountBlob(
                     query.digest(), from: query.text("from"), into: query.bucket()))
+        case (.post, .objects):
+            // The longest key, prefix or tags, in JSON.
+            let body = try await request.body.collect(upTo: 256 << 10)
+            let call = try AdminJSON.decode(ObjectRequest.self, from: Array(body.readableBytesView))
+            return Self.json(try await access.perform(call))
+        case (.post, .object):
+            let put = try AdminJSON.decode(ObjectPut.self, from: Array(query.text("put").utf8))
+            return Self.json(
+                try await upload(request, into: put.bucket) { (session) throws(StoreError) in
+                    try await put.finish(session)
+                })
         case (.post, .bytes): return Self.json(try await put(request, query))
         case (.get, .bytes): return try await get(query)
         case (.get, .uploads):
@@ -95,14 +106,25 @@ struct AdminResponder: HTTPResponder {
 
     private func put(_ request: Request, _ query: AdminQuery) async throws -> BlobInfo {
         let expected = try query["expecting"].map { _ in try query.digest("expecting") }
+        return try await upload(
+            request, into: query.bucket(), algorithm: expected?.algorithm ?? .sha256
+        ) { (session) throws(StoreError) in
+            BlobInfo(try await session.commit(expecting: expected))
+        }
+    }
+
+    private func upload<Value>(
+        _ request: Request, into bucket: String, algorithm: Digest.Algorithm = .sha256,
+        finish: (UploadSession) async throws(StoreError) -> Value
+    ) async throws -> Value {
         do {
-            let bucket = try await store.defaultAccount.bucket(query.bucket())
-            let session = try await bucket.beginUpload(algorithm: expected?.algorithm ?? .sha256)
+            let bucket = try await store.defaultAccount.bucket(bucket)
+            let session = try await bucket.beginUpload(algorithm: algorithm)
             do {
                 for try await buffer in request.body {
                     try await session.append(buffer.readableBytesUInt8Span)
                 }
-                return BlobInfo(try await session.commit(expecting: expected))
+                return try await finish(session)
             } catch {
                 // The first error is the one to report; a session that is left expires.
                 do { try await session.cancel() } catch {}

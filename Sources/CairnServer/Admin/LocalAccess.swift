@@ -152,19 +152,32 @@ public struct LocalAccess: AdminAccess {
         into bucket: String, expecting: Digest?, expectedByteCount: UInt64?,
         from source: @escaping AdminByteSource, duplicates: (@Sendable (UInt64) -> Void)?
     ) async throws(AdminError) -> BlobInfo {
+        try await upload(
+            into: bucket, algorithm: expecting?.algorithm ?? .sha256,
+            expectedByteCount: expectedByteCount, from: source, duplicates: duplicates
+        ) { (session) throws(StoreError) in
+            BlobInfo(try await session.commit(expecting: expecting))
+        }
+    }
+
+    /// Sends the bytes of a source through an upload session.
+    func upload<Value: Sendable>(
+        into bucket: String, algorithm: Digest.Algorithm = .sha256,
+        expectedByteCount: UInt64? = nil, from source: @escaping AdminByteSource,
+        duplicates: (@Sendable (UInt64) -> Void)? = nil,
+        finish: (UploadSession) async throws(StoreError) -> Value
+    ) async throws(AdminError) -> Value {
         let session: UploadSession
         do throws(StoreError) {
             let bucket = try await store.defaultAccount.bucket(bucket)
             session = try await bucket.beginUpload(
-                algorithm: expecting?.algorithm ?? .sha256, expectedByteCount: expectedByteCount)
+                algorithm: algorithm, expectedByteCount: expectedByteCount)
         } catch {
             throw AdminError(error)
         }
         do throws(AdminError) {
             try await Self.append(source, to: session, duplicates)
-            do throws(StoreError) {
-                return BlobInfo(try await session.commit(expecting: expecting))
-            } catch {
+            do throws(StoreError) { return try await finish(session) } catch {
                 throw AdminError(error)
             }
         } catch {

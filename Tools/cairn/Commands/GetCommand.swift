@@ -48,12 +48,7 @@ struct GetCommand: StoreCommand {
     private func read(
         from access: any AdminAccess, _ progress: ProgressBar
     ) async throws -> BlobInfo {
-        let count: @Sendable (Int) -> Void = { progress.add($0) }
-        guard output != "-" else {
-            let sink = OutputFile.standardOutput(count)
-            return try await access.get(digest, in: bucket, range: nil, into: sink)
-        }
-        return try await OutputFile.writing(output, progress: count) { sink in
+        try await OutputFile.writing(output, progress: { progress.add($0) }) { sink in
             try await access.get(digest, in: bucket, range: nil, into: sink)
         }
     }

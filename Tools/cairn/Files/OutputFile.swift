@@ -6,15 +6,21 @@ internal import CairnServer
 /// The bytes go to a nameless file on the same file system, so that not even a kill leaves a
 /// part behind; where the system has none, to a hidden file beside, removed on failure.
 enum OutputFile {
+    /// The name that stands for standard output.
+    static let standardOutputName = "-"
+
     /// Writes what `body` sends to the sink into the file at `path`, which it replaces.
     ///
-    /// Durable on return; after an error, whatever was at `path` is as before. A pipe or a device
-    /// cannot be replaced: it takes the bytes as they come.
+    /// Durable on return; after an error, whatever was at `path` is as before. Standard output, a
+    /// pipe or a device cannot be replaced: it takes the bytes as they come.
     static func writing<Result>(
         _ path: String, progress: @escaping @Sendable (Int) -> Void,
         _ body: (@escaping AdminByteSink) async throws -> Result
     ) async throws -> Result {
         let thread = FileThread()
+        guard path != standardOutputName else {
+            return try await body(sink(.standardOutput, thread, progress))
+        }
         let target = try await thread.run { () throws(FileFailure) in try Path.target(of: path) }
         guard case .file(let path) = target else {
             let stream = try await thread.run { () throws(FileFailure) in
@@ -35,13 +41,7 @@ enum OutputFile {
         }
     }
 
-    /// A sink that writes each buffer to standard output before it takes the next.
-    static func standardOutput(
-        _ progress: @escaping @Sendable (Int) -> Void
-    ) -> AdminByteSink {
-        sink(.standardOutput, FileThread(), progress)
-    }
-
+    // Writes each buffer before it takes the next.
     private static func sink(
         _ descriptor: Descriptor, _ thread: FileThread,
         _ progress: @escaping @Sendable (Int) -> Void

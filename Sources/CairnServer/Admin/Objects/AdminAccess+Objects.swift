@@ -1,0 +1,65 @@
+// Part of Cairn, a content-addressed blob store.
+internal import Cairn
+internal import CairnCore
+
+// The calls of ``ObjectRequest`` by the type of their answers.
+extension AdminAccess {
+    /// Makes a call that answers one object.
+    public func object(_ request: ObjectRequest) async throws(AdminError) -> ObjectInfo {
+        guard case .object(let object) = try await perform(request) else {
+            throw AdminClient.malformed
+        }
+        return object
+    }
+
+    /// Lists objects in the byte order of their keys.
+    public func objects(
+        in bucket: String, _ request: ObjectListRequest
+    ) async throws(AdminError) -> ObjectListing {
+        guard case .listing(let listing) = try await perform(.list(bucket: bucket, request)) else {
+            throw AdminClient.malformed
+        }
+        return listing
+    }
+
+    /// Deletes an object. Durable on return.
+    public func deleteObject(
+        _ key: String, in bucket: String, ifMatch etag: String? = nil
+    ) async throws(AdminError) {
+        guard case .done = try await perform(.delete(bucket: bucket, key: key, ifMatch: etag))
+        else { throw AdminClient.malformed }
+    }
+
+    /// Reads an object or a part of it, in order.
+    ///
+    /// - Parameters:
+    ///   - range: `A-B`, `A-` or `-N`, as ``ByteRange`` reads it; nil is the whole object.
+    ///   - sink: called with one buffer after the other; reading waits for it to return.
+    /// - Throws: `objectUnknown`, `rangeInvalid` (malformed, or past the end), `corrupted`,
+    ///   `sinkFailed`.
+    public func getObject(
+        _ key: String, in bucket: String, range: String?, into sink: @escaping AdminByteSink
+    ) async throws(AdminError) -> ObjectInfo {
+        while true {
+            let object = try await object(.head(bucket: bucket, key: key))
+            let range = try range.map { (text) throws(AdminError) in
+                guard let range = ByteRange(text)?.resolved(byteCount: object.byteCount) else {
+                    throw AdminError(
+                        .rangeInvalid,
+                        "The range \(text) is malformed or past the \(object.byteCount) bytes.")
+                }
+                return range
+            }
+            do throws(AdminError) {
+                guard let digest = try? Digest(object.digest) else { throw AdminClient.malformed }
+                _ = try await get(digest, in: bucket, range: range, into: sink)
+                return object
+            } catch {
+                // Replaced in between, and its body gone: nothing was sent yet.
+                guard error.code.name == "blobUnknown",
+                    try await self.object(.head(bucket: bucket, key: key)) != object
+                else { throw error }
+            }
+        }
+    }
+}
