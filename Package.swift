@@ -22,6 +22,10 @@ let settings: [SwiftSetting] = [
 // Each use of a pointer says `unsafe`; tests are free of that duty.
 let strict: [SwiftSetting] = settings + [.strictMemorySafety()]
 
+// Calls into libraries are bound when the program starts. A call that is bound when it is first made
+// saves the vector registers on the stack, and with them what was last copied: a part of a key.
+let boundAtStart: [LinkerSetting] = [.unsafeFlags(["-Xlinker", "-z", "-Xlinker", "now"])]
+
 let package = Package(
     name: "cairn",
     products: [
@@ -102,7 +106,7 @@ let package = Package(
                 "Cairn", "CairnCore", "CairnKeys", "CairnServer",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
-            ], path: "Tools/cairn", swiftSettings: strict),
+            ], path: "Tools/cairn", swiftSettings: strict, linkerSettings: boundAtStart),
 
         // MARK: Tests
 
@@ -126,7 +130,7 @@ let package = Package(
         .testTarget(
             name: "CairnKeysTests",
             dependencies: ["CairnCore", "CairnKeys", "CairnTesting", "CairnTestSupport"],
-            swiftSettings: settings),
+            swiftSettings: settings, linkerSettings: boundAtStart),
         .testTarget(
             name: "CairnPKCS11Tests",
             dependencies: [

@@ -64,6 +64,7 @@ extension KeyError {
         private enum Kind: String {
             case keyNotFound, keyDisabled, wrongPassphrase, integrity, unavailable
             case corrupted, unsupportedVersion, limitExceeded, invalidArgument, accessDenied
+            case aliasExists
         }
 
         private let kind: Kind
@@ -116,6 +117,11 @@ extension KeyError {
         ///
         /// Correct the call.
         public static var invalidArgument: Self { Self(kind: .invalidArgument) }
+
+        /// The alias already leads to a key (KMS `AlreadyExistsException`).
+        ///
+        /// Take another one, or let it lead to the other key.
+        public static var aliasExists: Self { Self(kind: .aliasExists) }
 
         /// No grant allows the principal this call on this key with this context, or there is no
         /// such key.

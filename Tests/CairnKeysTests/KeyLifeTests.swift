@@ -224,11 +224,15 @@ import Testing
     @Test func `an alias that is taken, unknown, malformed or reserved is refused`() throws {
         let keyring = try makeKeyring()
         let reserved = "alias/cairn/mine"
-        for alias in [other.text, reserved, "third", "alias/", "alias/a b"] {
-            #expect(throws: KeyError.with(.invalidArgument), "\(alias)") {
+        let refused: [(String, KeyError.Code)] = [
+            (other.text, .aliasExists), (reserved, .invalidArgument), ("third", .invalidArgument),
+            ("alias/", .invalidArgument), ("alias/a b", .invalidArgument),
+        ]
+        for (alias, code) in refused {
+            #expect(throws: KeyError.with(code), "\(alias)") {
                 try keyring.addingAlias(alias, to: other)
             }
-            #expect(throws: KeyError.with(.invalidArgument), "\(alias)") {
+            #expect(throws: KeyError.with(code), "\(alias)") {
                 try keyring.addingKey(alias: alias)
             }
         }

@@ -9,8 +9,9 @@ import Testing
 /// What is left of keys in the memory of the process when nobody holds them any more.
 ///
 /// Looks through all memory that the process can write to, so a copy that was made on the way and
-/// not wiped would be found as well.
-@Suite struct KeyWipingTests {
+/// not wiped would be found as well. One test after the other: a search holds copies of what it
+/// has just read, the pattern of another search among them.
+@Suite(.serialized) struct KeyWipingTests {
     private let context: EncryptionContext
 
     init() throws { context = try EncryptionContext(["bucket": "b"]) }

@@ -183,8 +183,8 @@ struct KeyringModel {
 
     private func faults(ofNew alias: String?) -> Set<KeyError.Code> {
         guard let alias else { return [] }
-        let isFree = aliases[alias] == nil && !alias.hasPrefix("alias/cairn/")
-        return isFree ? [] : [.invalidArgument]
+        if alias.hasPrefix("alias/cairn/") { return [.invalidArgument] }
+        return aliases[alias] == nil ? [] : [.aliasExists]
     }
 
     private func faults(ofOld alias: String) -> Set<KeyError.Code> {

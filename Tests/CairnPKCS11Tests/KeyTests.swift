@@ -80,12 +80,15 @@ extension SoftHSMTests {
         @Test func `aliases are added, moved and removed, and the store's stay`() async throws {
             try await withProvider { _, provider in
                 let id = try await provider.createKey(alias: other.text).id
-                for alias in [other.text, "alias/", "other", "alias/cairn/mine"] {
+                await #expect(throws: KeyError.with(.aliasExists)) {
+                    try await provider.addAlias(other.text, to: .default)
+                }
+                for alias in ["alias/", "other", "alias/cairn/mine"] {
                     await #expect(throws: KeyError.with(.invalidArgument), "\(alias)") {
                         try await provider.addAlias(alias, to: .default)
                     }
                 }
-                await #expect(throws: KeyError.with(.invalidArgument)) {
+                await #expect(throws: KeyError.with(.aliasExists)) {
                     try await provider.createKey(alias: KeyReference.defaultAlias)
                 }
                 await #expect(throws: KeyError.with(.keyNotFound)) {

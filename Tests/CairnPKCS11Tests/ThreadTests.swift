@@ -132,7 +132,7 @@ extension SoftHSMTests {
                     var codes: [KeyError.Code?] = []
                     for await code in group { codes.append(code) }
                     #expect(codes.count(where: { $0 == nil }) == 1)
-                    #expect(codes.count(where: { $0 == .invalidArgument }) == 7)
+                    #expect(codes.count(where: { $0 == .aliasExists }) == 7)
                 }
                 let count = try await provider.keys().count
                 #expect(count == 2)

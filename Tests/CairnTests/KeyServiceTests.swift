@@ -174,6 +174,37 @@ import Testing
         try await again.close()
     }
 
+    @Test func `a ciphertext tells its key and the version of its material`() async throws {
+        let simulated = SimulatedStore()
+        let store = try await simulated.open()
+        let keys = try #require(store.keyService)
+        let id = try await keys.createKey(alias: "alias/team").id
+        #expect(await code { try await keys.createKey(alias: "alias/team") } == .aliasExists)
+        let key = KeyReference(id)
+        let context = try EncryptionContext(["a": "b"])
+        var descriptions: [CiphertextDescription] = []
+        for _ in 0..<2 {
+            for _ in 0..<2 {
+                let wrapped = try await keys.provider.generateDataKeyWithoutPlaintext(
+                    under: key, context: context)
+                descriptions.append(try keys.describeCiphertext(wrapped))
+            }
+            try await keys.rotate(key)
+        }
+        #expect(descriptions.map(\.keyID) == [id, id, id, id])
+        #expect(descriptions.map(\.version) == [1, 1, 2, 2])
+        #expect(descriptions[0] == descriptions[1])
+        #expect(descriptions[1].materialID != descriptions[2].materialID)
+        #expect(descriptions.allSatisfy { $0.materialID.utf8.count == 64 })
+        let other = try await SimulatedStore().open(seed: 9)
+        let foreign = try await #require(other.keyService).provider
+            .generateDataKeyWithoutPlaintext(under: .default, context: context)
+        #expect(await code { _ = try keys.describeCiphertext(foreign) } == .keyUnknown)
+        #expect(await code { _ = try keys.describeCiphertext([1, 2]) } == .corrupted)
+        try await other.close()
+        try await store.close()
+    }
+
     @Test func `the store's own key stays usable`() async throws {
         let simulated = SimulatedStore()
         let store = try await simulated.open()

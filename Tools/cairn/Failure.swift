@@ -120,7 +120,7 @@ extension Failure {
         case "storeNotFound", "bucketUnknown", "blobUnknown", "uploadUnknown", "uploadExpired",
             "accountUnknown", "objectUnknown", "keyUnknown":
             3
-        case "storeExists", "bucketExists", "bucketNotEmpty", "blobReferenced",
+        case "storeExists", "bucketExists", "bucketNotEmpty", "blobReferenced", "aliasExists",
             "preconditionFailed":
             4
         case "corrupted", "digestMismatch", "unsound": 5

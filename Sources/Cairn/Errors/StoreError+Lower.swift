@@ -75,6 +75,7 @@ extension StoreError {
             case .unsupportedVersion: .formatTooNew
             case .keyDisabled: .keyDisabled
             case .keyNotFound: .keyUnknown
+            case .aliasExists: .aliasExists
             case .accessDenied: .accessDenied
             case .limitExceeded: .limitExceeded
             default: .keyUnavailable

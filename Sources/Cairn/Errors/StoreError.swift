@@ -57,7 +57,7 @@ extension StoreError {
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Kind: String {
             case storeNotFound, storeLocked, formatTooNew, wrongPassphrase
-            case keyUnavailable, keyDisabled, keyUnknown, accessDenied, domainMismatch
+            case keyUnavailable, keyDisabled, keyUnknown, aliasExists, accessDenied, domainMismatch
             case corrupted, io, outOfSpace, readOnly, closed, cancelled
             case nameInvalid, digestInvalid, keyInvalid, rangeInvalid, invalidArgument
             case limitExceeded
@@ -89,6 +89,8 @@ extension StoreError {
         public static var keyDisabled: Self { Self(.keyDisabled) }
         /// There is no customer key of this id, name or alias. Correct it.
         public static var keyUnknown: Self { Self(.keyUnknown) }
+        /// The alias already leads to a customer key. Take another one, or update it.
+        public static var aliasExists: Self { Self(.aliasExists) }
         /// No grant allows this use of a customer key. Ask the owner of the key for one.
         public static var accessDenied: Self { Self(.accessDenied) }
         /// A blob lies in a deduplication domain that the bucket has no part in. Upload it.

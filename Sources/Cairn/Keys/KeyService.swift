@@ -37,8 +37,8 @@ public final class KeyService: Sendable {
     ///   - alias: `alias/` and a name; nil makes none.
     ///   - description: what the key is for; at most 8192 bytes.
     ///   - tags: see ``tag(_:with:)``.
-    /// - Throws: ``StoreError`` with code `invalidArgument` (the alias is malformed, taken or the
-    ///   store's own, or a tag is), `limitExceeded`, `outOfSpace`, `io`, `closed`.
+    /// - Throws: ``StoreError`` with code `aliasExists`, `invalidArgument` (the alias is malformed
+    ///   or the store's own, or a tag is), `limitExceeded`, `outOfSpace`, `io`, `closed`.
     @discardableResult
     public func createKey(
         alias: String? = nil, description: String = "", tags: [String: String] = [:]
@@ -113,8 +113,8 @@ public final class KeyService: Sendable {
 
     /// Makes an alias that leads to a key (KMS `CreateAlias`). Durable on return.
     ///
-    /// - Throws: ``StoreError`` with code `invalidArgument` (malformed, taken or the store's own),
-    ///   `keyUnknown`, `keyDisabled` (it is to be destroyed), `limitExceeded`, `outOfSpace`,
+    /// - Throws: ``StoreError`` with code `aliasExists`, `invalidArgument` (malformed or the
+    ///   store's own), `keyUnknown`, `keyDisabled` (it is to be destroyed), `limitExceeded`, `outOfSpace`,
     ///   `io`, `closed`.
     public func createAlias(
         _ alias: String, for key: KeyReference
@@ -195,6 +195,22 @@ public final class KeyService: Sendable {
             "describing a key",
             keys: { () throws(KeyError) in
                 try holder.current.versions(of: key)
+            })
+    }
+
+    /// The key and the version of its material that made a ciphertext, whether it opens or not
+    /// (KMS `KeyId` and `KeyMaterialId`).
+    ///
+    /// - Throws: ``StoreError`` with code `corrupted` (no ciphertext of a keyring), `keyUnknown`
+    ///   (of another keyring, or the key was destroyed), `formatTooNew`, `closed`.
+    public func describeCiphertext(
+        _ ciphertext: [UInt8]
+    ) throws(StoreError) -> CiphertextDescription {
+        try engine.checkOpen()
+        return try lower(
+            "describing a ciphertext",
+            keys: { () throws(KeyError) in
+                try holder.current.describeCiphertext(ciphertext)
             })
     }
 

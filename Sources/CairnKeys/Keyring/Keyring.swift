@@ -171,9 +171,12 @@ extension Keyring {
         return address.keyringID == contents.id ? contents.key(address.keyID) : nil
     }
 
-    private func unwrap(
-        _ wrapped: [UInt8], _ context: EncryptionContext
-    ) throws(KeyError) -> SecretBytes {
+    /// What a ciphertext names, all of it in this keyring.
+    ///
+    /// - Throws: ``KeyError`` with code `integrity`, `unsupportedVersion` or `keyNotFound`.
+    func knownAddress(
+        of wrapped: [UInt8]
+    ) throws(KeyError) -> (address: WrappedKey.Address, key: CustomerKey) {
         let address = try WrappedKey.address(of: wrapped.span)
         guard address.keyringID == contents.id, let key = contents.key(address.keyID) else {
             throw KeyError(
@@ -181,6 +184,13 @@ extension Keyring {
                 "the ciphertext names key \(KeyID(uuid: address.keyID)), which is not in this "
                     + "keyring")
         }
+        return (address, key)
+    }
+
+    private func unwrap(
+        _ wrapped: [UInt8], _ context: EncryptionContext
+    ) throws(KeyError) -> SecretBytes {
+        let (address, key) = try knownAddress(of: wrapped)
         try contents.checkUsable(key)
         return try WrappedKey.unwrap(
             wrapped.span, with: key, of: contents.id, version: address.materialVersion,
@@ -208,7 +218,7 @@ extension Keyring {
 extension Keyring {
     /// The keyring with one more customer key, under a new alias if one is given.
     ///
-    /// - Throws: ``KeyError`` with code `invalidArgument` (a malformed, reserved or taken alias, a
+    /// - Throws: ``KeyError`` with code `invalidArgument` (a malformed or reserved alias, a
     ///   malformed or reserved tag) or `limitExceeded`.
     package func addingKey(
         alias: String?, description: String = "", tags: [String: String] = [:]
@@ -344,7 +354,7 @@ extension Keyring {
 
     /// The keyring with one more alias.
     ///
-    /// - Throws: ``KeyError`` with code `invalidArgument` (malformed, reserved or taken),
+    /// - Throws: ``KeyError`` with code `invalidArgument` (malformed or reserved), `aliasExists`,
     ///   `keyNotFound`, `keyDisabled` (a key that is to be destroyed) or `limitExceeded`.
     package func addingAlias(
         _ alias: String, to key: KeyReference

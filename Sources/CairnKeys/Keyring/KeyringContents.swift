@@ -131,7 +131,7 @@ struct KeyringContents: Sendable {
 
     /// Adds a key with its first material, and an alias for it if there is to be one.
     ///
-    /// - Throws: ``KeyError`` with code `invalidArgument` (a malformed or taken alias) or
+    /// - Throws: ``KeyError`` with code `invalidArgument` (a malformed alias), `aliasExists` or
     ///   `limitExceeded`.
     mutating func addKey(_ key: CustomerKey, alias: String?) throws(KeyError) {
         guard keys.count < Self.keyCountMax else {
@@ -305,8 +305,8 @@ struct KeyringContents: Sendable {
 
     /// Lets a new alias lead to a key.
     ///
-    /// - Throws: ``KeyError`` with code `invalidArgument` (a malformed, reserved or taken alias),
-    ///   `keyNotFound`, `keyDisabled` (it is to be destroyed) or `limitExceeded`.
+    /// - Throws: ``KeyError`` with code `invalidArgument` (a malformed or reserved alias),
+    ///   `aliasExists`, `keyNotFound`, `keyDisabled` (it is to be destroyed) or `limitExceeded`.
     mutating func createAlias(_ alias: String, to reference: KeyReference) throws(KeyError) {
         try checkOwnAlias(alias)
         try checkNewAlias(alias)
@@ -356,7 +356,7 @@ struct KeyringContents: Sendable {
     private func checkNewAlias(_ alias: String) throws(KeyError) {
         try KeyReference.checkAlias(alias)
         guard aliases[alias] == nil else {
-            throw KeyError(.invalidArgument, "\(alias) already leads to a key")
+            throw KeyError(.aliasExists, "\(alias) already leads to a key")
         }
         guard aliases.count < Self.aliasCountMax else {
             throw KeyError(

@@ -157,7 +157,7 @@ extension TokenKeys {
     /// The creation record comes after the material: a key that exists can be used. A crash before
     /// it leaves an object behind that nothing refers to.
     ///
-    /// - Throws: ``KeyError`` with code `invalidArgument` (a malformed or taken alias) or
+    /// - Throws: ``KeyError`` with code `invalidArgument` (a malformed alias), `aliasExists` or
     ///   `limitExceeded`.
     func createKey(alias: String?, at now: Timestamp) throws(KeyError) -> TokenKey {
         if let alias { try checkNewAlias(alias) }
@@ -203,7 +203,7 @@ extension TokenKeys {
 
     /// Lets a new alias lead to a key.
     ///
-    /// - Throws: ``KeyError`` with code `invalidArgument` (malformed, reserved or taken),
+    /// - Throws: ``KeyError`` with code `invalidArgument` (malformed or reserved), `aliasExists`,
     ///   `keyNotFound` or `limitExceeded`.
     func addAlias(_ alias: String, to reference: KeyReference) throws(KeyError) {
         try checkOwnAlias(alias)
@@ -250,7 +250,7 @@ extension TokenKeys {
         try KeyReference.checkAlias(alias)
         let aliases = try aliases()
         guard aliases[alias] == nil else {
-            throw KeyError(.invalidArgument, "\(alias) already leads to a key")
+            throw KeyError(.aliasExists, "\(alias) already leads to a key")
         }
         guard aliases.count < Self.keyCountMax else {
             throw KeyError(

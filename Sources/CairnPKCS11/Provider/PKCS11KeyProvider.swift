@@ -158,7 +158,7 @@ extension PKCS11KeyProvider {
     /// Makes a key.
     ///
     /// - Parameter alias: a name for it, such as ``KeyReference/defaultAlias``.
-    /// - Throws: ``KeyError`` with code `invalidArgument` (a malformed or taken alias),
+    /// - Throws: ``KeyError`` with code `invalidArgument` (a malformed alias), `aliasExists`,
     ///   `limitExceeded` (10,000 keys, or the token is full) or `unavailable`.
     @discardableResult
     public func createKey(alias: String? = nil) async throws(KeyError) -> KeyDescription {
@@ -199,8 +199,8 @@ extension PKCS11KeyProvider {
 
     /// Lets a new alias lead to a key.
     ///
-    /// - Throws: ``KeyError`` with code `invalidArgument` (malformed, reserved for the store or
-    ///   taken), `keyNotFound`, `limitExceeded` (10,000 aliases, or the token is full) or
+    /// - Throws: ``KeyError`` with code `invalidArgument` (malformed or reserved for the store),
+    ///   `aliasExists`, `keyNotFound`, `limitExceeded` (10,000 aliases, or the token is full) or
     ///   `unavailable`.
     public func addAlias(_ alias: String, to key: KeyReference) async throws(KeyError) {
         try await change { keys, _ throws(KeyError) in try keys.addAlias(alias, to: key) }
