@@ -44,6 +44,14 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "KeyBenchmarks", swiftSettings: settings),
         .executableTarget(
+            name: "ObjectBenchmarks",
+            dependencies: [
+                "BenchmarkSupport",
+                .product(name: "Cairn", package: "cairn"),
+                .product(name: "CairnCore", package: "cairn"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "ObjectBenchmarks", swiftSettings: settings),
+        .executableTarget(
             name: "UpkeepBenchmarks",
             dependencies: [
                 "BenchmarkSupport",

@@ -30,8 +30,7 @@ extension Repository {
 
     /// Stores a manifest and lets tags name it. Durable on return.
     ///
-    /// The steps are: the manifest, its entry among its subject's referrers, the tags. A crash
-    /// between them leaves a manifest that nothing names yet; pushing again completes it.
+    /// The manifest, its entry among its subject's referrers and its tags appear in one step.
     /// A push and a deletion of the same manifest take turns.
     ///
     /// - Parameters:
@@ -54,13 +53,7 @@ extension Repository {
         }
         let references = try await references(of: document)
         return try await locks.withLock(lockKey(digest)) { () throws(RegistryError) in
-            let body = try await store(bytes, digest, document, references)
-            if let subject = document.subject {
-                try await putReferrer(
-                    digest, body: body, document, subject: subject.digest,
-                    byteCount: bytes.count)
-            }
-            for tag in tags { try await put(tag, digest: digest, body: body) }
+            try await store(bytes, digest, document, references, tags)
             return ManifestReceipt(
                 digest: digest, subject: document.subject?.digest, tags: tags)
         }
@@ -248,27 +241,52 @@ extension Repository {
             .manifestInvalid, "A descriptor's 'size' is not the size of what its 'digest' names.")
     }
 
-    /// Stores the manifest's object; the digest of its body is what other objects refer to.
+    /// How often tags are read and written again when others write them too.
+    private static let tagAttemptCountMax = 16
+
     private func store(
-        _ bytes: [UInt8], _ digest: Digest, _ document: ManifestDocument, _ references: [Digest]
-    ) async throws(RegistryError) -> Digest {
+        _ bytes: [UInt8], _ digest: Digest, _ document: ManifestDocument, _ references: [Digest],
+        _ tags: [Tag]
+    ) async throws(RegistryError) {
         var metadata = [MetadataName.digest: digest.description]
         if let subject = document.subject {
             metadata[MetadataName.subject] = subject.digest.description
         }
-        let key = try await key(digest)
-        do throws(StoreError) {
-            let object = try await bucket.putObject(
-                key, bytes.span,
-                attributes: ObjectAttributes(
-                    contentType: document.mediaType.rawValue, metadata: metadata),
-                references: references)
-            return object.digest
-        } catch {
-            guard error.code == .blobUnknown else { throw RegistryError(store: error) }
-            throw RegistryError(
-                .manifestBlobUnknown, "A blob that the manifest names was deleted meanwhile.",
-                cause: error)
+        // What objects refer to is the body, whatever digest the manifest is known by.
+        let body = Digest.sha256(of: bytes.span)
+        var untagged = ObjectBatch()
+        untagged.put(
+            try await key(digest), bytes.span,
+            attributes: ObjectAttributes(
+                contentType: document.mediaType.rawValue, metadata: metadata),
+            references: references)
+        if let subject = document.subject?.digest {
+            let referrer = Referrer(digest, document, byteCount: bytes.count)
+            untagged.put(
+                try await referrerKey(subject: subject, digest), referrer.descriptor.span,
+                attributes: referrer.attributes, references: [body])
         }
+        for _ in 0..<Self.tagAttemptCountMax {
+            var batch = untagged
+            for tag in Set(tags) {
+                try await add(tag, digest: digest, body: body, to: &batch)
+            }
+            do throws(BatchError) {
+                try await bucket.commit(batch)
+                return
+            } catch {
+                switch error.code {
+                // Only tags have conditions: somebody else wrote one meanwhile.
+                case .preconditionFailed: continue
+                case .blobUnknown:
+                    throw RegistryError(
+                        .manifestBlobUnknown,
+                        "A blob that the manifest names was deleted meanwhile.",
+                        cause: error.error)
+                default: throw RegistryError(store: error.error)
+                }
+            }
+        }
+        throw RegistryError(.unavailable, "Too many pushes set the same tag at once.")
     }
 }

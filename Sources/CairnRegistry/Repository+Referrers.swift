@@ -15,8 +15,6 @@ extension Repository {
     public static let referrersMediaType = ManifestMediaType.ociIndex.rawValue
     /// A page's descriptors together: clients read an index of at most 4 MiB.
     private static let referrersByteCountMax = 4 << 20
-    /// Metadata of an object is small; a longer artifact type is read from the descriptor.
-    private static let artifactTypeByteCountMax = 255
 
     /// The manifests whose subject is `subject`, which need not exist.
     ///
@@ -80,47 +78,11 @@ extension Repository {
         try await referrerPrefix(subject: subject) + privateName(of: digest)
     }
 
-    /// Lists a manifest among the referrers of its subject.
-    func putReferrer(
-        _ digest: Digest, body: Digest, _ document: ManifestDocument, subject: Digest,
-        byteCount: Int
-    ) async throws(RegistryError) {
-        var members: [String: JSONValue] = [
-            "mediaType": .string(document.mediaType.rawValue),
-            "digest": .string(digest.description), "size": .number(String(byteCount)),
-        ]
-        var metadata = [MetadataName.digest: digest.description]
-        if let artifactType = document.artifactType {
-            members["artifactType"] = .string(artifactType)
-            if Self.isIndexed(artifactType) {
-                metadata[MetadataName.artifactType] = artifactType
-            }
-        }
-        if !document.annotations.isEmpty { members["annotations"] = .object(document.annotations) }
-        let bytes = JSONValue.object(members).encoded
-        let key = try await referrerKey(subject: subject, digest)
-        do throws(StoreError) {
-            _ = try await bucket.putObject(
-                key, bytes.span,
-                attributes: ObjectAttributes(
-                    contentType: "application/vnd.oci.descriptor.v1+json", metadata: metadata),
-                references: [body])
-        } catch {
-            throw RegistryError(store: error)
-        }
-    }
-
     /// Whether the descriptor is worth reading.
     private static func mayBe(_ object: ObjectDescription, of artifactType: String?) -> Bool {
         guard let artifactType else { return true }
         return object.metadata[MetadataName.artifactType].map { $0 == artifactType }
-            ?? !isIndexed(artifactType)
-    }
-
-    // Metadata is short and has no control characters.
-    private static func isIndexed(_ artifactType: String) -> Bool {
-        artifactType.utf8.count <= artifactTypeByteCountMax
-            && artifactType.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
+            ?? !Referrer.isIndexed(artifactType)
     }
 
     /// A referrer's descriptor; nil when it is of another type or was deleted meanwhile.
@@ -144,5 +106,39 @@ extension Repository {
         }
         guard case .object(let members)? = try? JSONParser.parse(bytes) else { return nil }
         return members["artifactType"]?.string == artifactType ? bytes : nil
+    }
+}
+
+/// How a manifest is listed among the referrers of its subject.
+struct Referrer {
+    /// Metadata of an object is small; a longer artifact type is read from the descriptor.
+    private static let artifactTypeByteCountMax = 255
+
+    /// The descriptor, as the list has it.
+    let descriptor: [UInt8]
+    let attributes: ObjectAttributes
+
+    init(_ digest: Digest, _ document: ManifestDocument, byteCount: Int) {
+        var members: [String: JSONValue] = [
+            "mediaType": .string(document.mediaType.rawValue),
+            "digest": .string(digest.description), "size": .number(String(byteCount)),
+        ]
+        var metadata = [Repository.MetadataName.digest: digest.description]
+        if let artifactType = document.artifactType {
+            members["artifactType"] = .string(artifactType)
+            if Self.isIndexed(artifactType) {
+                metadata[Repository.MetadataName.artifactType] = artifactType
+            }
+        }
+        if !document.annotations.isEmpty { members["annotations"] = .object(document.annotations) }
+        descriptor = JSONValue.object(members).encoded
+        attributes = ObjectAttributes(
+            contentType: "application/vnd.oci.descriptor.v1+json", metadata: metadata)
+    }
+
+    /// Whether the metadata tells the type: it is short and has no control characters.
+    static func isIndexed(_ artifactType: String) -> Bool {
+        artifactType.utf8.count <= artifactTypeByteCountMax
+            && artifactType.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
     }
 }

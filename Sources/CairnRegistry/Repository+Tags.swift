@@ -34,9 +34,6 @@ extension Repository {
     // MARK: -
 
     static let tagPrefix = "tags/"
-    /// How often a tag is read and written again when others write it too.
-    private static let tagAttemptCountMax = 16
-
     static func key(_ tag: Tag) -> String { tagPrefix + tag.description }
 
     /// The digest of the manifest that a tag names.
@@ -50,49 +47,29 @@ extension Repository {
         return try Digest(registry: text)
     }
 
-    /// Lets a tag name a manifest.
-    ///
-    /// A tag that names it already costs no write. Otherwise the write is conditional on what was
-    /// read, so that of two pushes to an immutable tag exactly one succeeds.
-    func put(_ tag: Tag, digest: Digest, body: Digest) async throws(RegistryError) {
-        for _ in 0..<Self.tagAttemptCountMax {
-            let old = try await head(tag)
-            if let old {
-                if old.metadata[MetadataName.digest] == digest.description { return }
-                guard !configuration.tagsAreImmutable else {
-                    throw RegistryError(
-                        .tagImmutable, "The tag exists and names another manifest.")
-                }
-            }
-            let condition = old.map { WriteCondition.ifMatch($0.etag) } ?? .ifNoneMatch
-            if try await write(tag, digest: digest, body: body, if: condition) { return }
+    /// Lets a tag name a manifest, on condition that it is still what it is now: of two pushes to
+    /// an immutable tag exactly one succeeds. One that names the manifest already is not written.
+    func add(
+        _ tag: Tag, digest: Digest, body: Digest, to batch: inout ObjectBatch
+    ) async throws(RegistryError) {
+        let old = try await head(tag)
+        if let old, old.metadata[MetadataName.digest] == digest.description {
+            return batch.require(Self.key(tag), .ifMatch(old.etag))
         }
-        throw RegistryError(.unavailable, "Too many pushes set the same tag at once.")
+        guard old == nil || !configuration.tagsAreImmutable else {
+            throw RegistryError(.tagImmutable, "The tag exists and names another manifest.")
+        }
+        batch.put(
+            Self.key(tag), Array(digest.description.utf8).span,
+            attributes: ObjectAttributes(
+                contentType: "text/plain", metadata: [MetadataName.digest: digest.description]),
+            references: [body], if: old.map { .ifMatch($0.etag) } ?? .ifNoneMatch)
     }
 
     private func head(_ tag: Tag) async throws(RegistryError) -> ObjectDescription? {
         do throws(StoreError) { return try await bucket.headObject(Self.key(tag)) } catch {
             guard error.code == .objectUnknown else { throw RegistryError(store: error) }
             return nil
-        }
-    }
-
-    /// - Returns: false when someone else wrote the tag meanwhile.
-    private func write(
-        _ tag: Tag, digest: Digest, body: Digest, if condition: WriteCondition
-    ) async throws(RegistryError) -> Bool {
-        let text = Array(digest.description.utf8)
-        do throws(StoreError) {
-            _ = try await bucket.putObject(
-                Self.key(tag), text.span,
-                attributes: ObjectAttributes(
-                    contentType: "text/plain",
-                    metadata: [MetadataName.digest: digest.description]),
-                references: [body], if: condition)
-            return true
-        } catch {
-            guard error.code == .preconditionFailed else { throw RegistryError(store: error) }
-            return false
         }
     }
 

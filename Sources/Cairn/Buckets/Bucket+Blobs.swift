@@ -125,12 +125,7 @@ extension Bucket {
             guard let link = try transaction.link(bucketID, name) else {
                 throw Self.unknown(digest)
             }
-            guard link.referenceCount == 0 else {
-                throw StoreError(
-                    .blobReferenced,
-                    "\(link.referenceCount) objects of the bucket refer to the blob")
-            }
-            try transaction.unlink(link, bucketID, name)
+            try transaction.deleteBlob(link, bucketID, name)
         }
     }
 
@@ -184,6 +179,17 @@ extension Bucket {
 }
 
 extension Transaction {
+    /// Takes a blob out of a bucket, unless objects keep it.
+    func deleteBlob(
+        _ link: LinkRow, _ bucket: BucketID, _ name: LinkName
+    ) throws(StoreError) {
+        guard link.referenceCount == 0 else {
+            throw StoreError(
+                .blobReferenced, "\(link.referenceCount) objects of the bucket refer to the blob")
+        }
+        try unlink(link, bucket, name)
+    }
+
     /// The description of a blob that the transaction has linked.
     func describe(
         _ blob: PreparedBlob, in bucket: BucketID

@@ -260,27 +260,29 @@ extension Bucket {
         _ condition: WriteCondition, on key: String
     ) async throws(StoreError) {
         guard condition != .none else { return }
-        while true {
-            guard let bytes = try await engine.objectBytes(key, in: bucketID) else {
-                guard condition.holds(for: nil) else { throw Transaction.conditionFailed }
-                return
-            }
+        guard condition.holds(for: try await currentRow(of: key)) else {
+            throw Transaction.conditionFailed
+        }
+    }
+
+    /// The row of an object, of the newest version: one of version 1 shows no tag that a
+    /// transaction could look at, and is replaced.
+    @discardableResult
+    func currentRow(of key: String) async throws(StoreError) -> ObjectRow? {
+        while let bytes = try await engine.objectBytes(key, in: bucketID) {
             let row = try lower(
                 "reading an object",
                 core: { () throws(CoreError) in
                     try ObjectRow(decoding: bytes)
                 })
-            if row.etag != nil {
-                guard condition.holds(for: row) else { throw Transaction.conditionFailed }
-                return
-            }
-            // A row of version 1 shows no tag that a transaction could look at.
+            if row.etag != nil { return row }
             let keys = try await keys()
             guard let found = try await engine.findObject(key, in: bucketID, keys) else { continue }
             let object = try await engine.prepareObject(
                 found.description, references: found.references, in: bucketID, keys)
             _ = try await replace(found, by: object)
         }
+        return nil
     }
 
     // False: the object is not what was found any more.
@@ -298,7 +300,8 @@ extension Bucket {
 }
 
 extension ObjectDescription {
-    fileprivate func tagged(_ tags: [String: String]) -> Self {
+    /// The same with other tags.
+    func tagged(_ tags: [String: String]) -> Self {
         var attributes = attributes
         attributes.tags = tags
         return Self(

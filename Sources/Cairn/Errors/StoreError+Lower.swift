@@ -57,6 +57,7 @@ extension StoreError {
             // Only what must be there is asked for: an index that is missing is damage.
             case .corrupted, .notFound: .corrupted
             case .closed: .closed
+            case .limitExceeded: .limitExceeded
             case .unsupportedVersion: .formatTooNew
             default: .io
             }

@@ -114,8 +114,8 @@ public final class KeyService: Sendable {
     /// Makes an alias that leads to a key (KMS `CreateAlias`). Durable on return.
     ///
     /// - Throws: ``StoreError`` with code `aliasExists`, `invalidArgument` (malformed or the
-    ///   store's own), `keyUnknown`, `keyDisabled` (it is to be destroyed), `limitExceeded`, `outOfSpace`,
-    ///   `io`, `closed`.
+    ///   store's own), `keyUnknown`, `keyDisabled` (it is to be destroyed), `limitExceeded`,
+    ///   `outOfSpace`, `io`, `closed`.
     public func createAlias(
         _ alias: String, for key: KeyReference
     ) async throws(StoreError) {

@@ -236,32 +236,55 @@ public final class UploadSession: Sendable {
         expecting expected: Digest?, isPinned: Bool,
         linking: (PreparedBlob) async throws(StoreError) -> Linking<R>
     ) async throws(StoreError) -> R {
-        try begin()
-        defer { end() }
-        let blob: PreparedBlob
-        do throws(StoreError) {
-            blob = try await prepare(expecting: expected, isPinned: isPinned)
-        } catch {
-            throw await finishIfFailed(error)
-        }
-        let (id, bucketID, checkpointer) = (id, bucketID, checkpointer)
+        let blob = try await beginCommit(expecting: expected, isPinned: isPinned)
         let result: Result<R, StoreError>
         do throws(StoreError) {
             let link = try await linking(blob)
             result = .success(
                 try await engine.transact(needsSegments: blob.needsSegments) {
-                    (transaction) throws(StoreError) in
-                    try checkpointer.check(transaction)
-                    let linked = try link(transaction)
-                    try transaction.forgetUpload(id, of: bucketID)
-                    return linked
+                    [self] (transaction) throws(StoreError) in
+                    try pass(to: transaction)
+                    return try link(transaction)
                 })
         } catch {
             result = .failure(error)
         }
+        await endCommit(blob)
+        return try result.get()
+    }
+
+    // MARK: - The steps of a commit
+
+    func isOf(_ bucket: Bucket) -> Bool {
+        bucket.bucketID == bucketID && bucket.engine === engine
+    }
+
+    /// Makes the blob ready to be linked. Nobody else may use the session before
+    /// ``endCommit(_:)``, which the caller owes it once this has returned.
+    func beginCommit(
+        expecting expected: Digest?, isPinned: Bool
+    ) async throws(StoreError) -> PreparedBlob {
+        try begin()
+        do throws(StoreError) {
+            return try await prepare(expecting: expected, isPinned: isPinned)
+        } catch {
+            let failure = await finishIfFailed(error)
+            end()
+            throw failure
+        }
+    }
+
+    /// Gives up what the session holds in the index, for a blob that the transaction links.
+    func pass(to transaction: Transaction) throws(StoreError) {
+        try checkpointer.check(transaction)
+        try transaction.forgetUpload(id, of: bucketID)
+    }
+
+    /// Ends the session, whether the transaction took place or not.
+    func endCommit(_ blob: PreparedBlob) async {
         blob.ledger.release(engine.inFlight)
         await finish()
-        return try result.get()
+        end()
     }
 
     /// Gives up what the session holds in memory, for callers that never checkpoint.
