@@ -77,6 +77,7 @@ public final class Blob: Sendable {
         }
         try engine.checkOpen()
         try await engine.keys.confirm(keys)
+        if case .inline(let bytes) = source { return bytes }
         return try await engine.pool.run { [self] (context) throws(StoreError) in
             var bytes = [UInt8](repeating: 0, count: Int(description.byteCount))
             var span = bytes.mutableSpan

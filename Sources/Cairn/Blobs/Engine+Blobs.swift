@@ -108,12 +108,15 @@ extension Engine {
         return capability
     }
 
+    /// Blocks: for worker threads.
     func linkRow(
         _ bucket: BucketID, _ name: LinkName
-    ) async throws(StoreError) -> LinkRow? {
-        let bytes = try await read("reading a link") { (index) throws(IndexError) in
-            try index.get(Tables.links, RowKey.link(bucket, name))
-        }
+    ) throws(StoreError) -> LinkRow? {
+        let bytes = try lower(
+            "reading a link",
+            index: { () throws(IndexError) in
+                try index.get(Tables.links, RowKey.link(bucket, name))
+            })
         guard let bytes else { return nil }
         return try lower(
             "reading a link",
@@ -126,11 +129,26 @@ extension Engine {
     func find(
         _ digest: Digest, in bucket: BucketID, _ keys: BucketKeys
     ) async throws(StoreError) -> (LinkRow, Capability)? {
+        try checkOpen()
         let name = keys.linkName(of: digest)
-        guard let link = try await linkRow(bucket, name) else { return nil }
-        let key = try await sealingKey(of: link.sealedCapability, owner: bucket)
-        let capability = try await pool.run { [self] (context) throws(StoreError) in
-            try open(link, name, under: key, &context)
+        let found = try await pool.run {
+            [self] (context) throws(StoreError) -> (LinkRow, Capability?)? in
+            guard let link = try linkRow(bucket, name) else { return nil }
+            // The key at hand opens all but what is left of older ones: no second turn for that.
+            guard try Self.keySlot(of: link.sealedCapability) == keys.dataKeySlot else {
+                return (link, nil)
+            }
+            return (link, try open(link, name, under: keys.sealingKey(self, bucket), &context))
+        }
+        guard let (link, opened) = found else { return nil }
+        let capability: Capability
+        if let opened {
+            capability = opened
+        } else {
+            let key = try await sealingKey(of: link.sealedCapability, owner: bucket)
+            capability = try await pool.run { [self] (context) throws(StoreError) in
+                try open(link, name, under: key, &context)
+            }
         }
         guard capability.digest == digest else {
             throw StoreError(.corrupted, "a link names another blob")

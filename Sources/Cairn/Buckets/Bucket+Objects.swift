@@ -142,12 +142,11 @@ extension Bucket {
         _ key: String, if condition: ReadCondition = .none
     ) async throws(StoreError) -> ObjectDescription {
         try Names.checkObjectKey(key)
-        guard let bytes = try await engine.objectBytes(key, in: bucketID) else {
+        guard let object = try await engine.describeObject(key, in: bucketID, keys()) else {
             throw Self.unknown(object: key)
         }
-        let objects = try await engine.describeObjects([(key, bytes)], in: bucketID, keys())
-        try condition.check(objects[0])
-        return objects[0]
+        try condition.check(object)
+        return object
     }
 
     /// Opens an object for reading.
@@ -159,6 +158,11 @@ extension Bucket {
     public func openObject(
         _ key: String, if condition: ReadCondition = .none
     ) async throws(StoreError) -> (ObjectDescription, Blob) {
+        try Names.checkObjectKey(key)
+        if let (description, blob) = try await engine.openSmallObject(key, in: bucketID, keys()) {
+            try condition.check(description)
+            return (description, blob)
+        }
         // The object may be replaced between the two reads, and its old body be gone: look again.
         while true {
             let description = try await headObject(key, if: condition)

@@ -133,6 +133,29 @@ extension Engine {
         }
     }
 
+    /// Describes an object; nil when there is none.
+    func describeObject(
+        _ key: String, in bucket: BucketID, _ keys: BucketKeys
+    ) async throws(StoreError) -> ObjectDescription? {
+        try checkOpen()
+        let rowKey = RowKey.object(bucket, key)
+        let found = try await pool.run {
+            [self] (context) throws(StoreError) -> ([UInt8], ObjectDescription?)? in
+            let bytes = try lower(
+                "reading an object",
+                index: { () throws(IndexError) in try index.get(Tables.objects, rowKey) })
+            guard let bytes else { return nil }
+            let row = try Self.decodeObject(bytes)
+            let sealingKey = keys.sealingKey(self, bucket)
+            // The key at hand opens all but what is left of older ones.
+            guard try Self.keySlot(of: row.sealed) == sealingKey.slot else { return (bytes, nil) }
+            return (bytes, try Self.open(row, key, keys, under: sealingKey, &context).object)
+        }
+        guard let (bytes, object) = found else { return nil }
+        if let object { return object }
+        return try await describeObjects([(key, bytes)], in: bucket, keys).first
+    }
+
     /// Describes objects of a bucket, in the order of their rows.
     func describeObjects(
         _ rows: [(key: String, bytes: [UInt8])], in bucket: BucketID, _ keys: BucketKeys
@@ -147,6 +170,42 @@ extension Engine {
                     try Self.open(row, key, keys, under: sealingKey, &context).object)
             }
             return descriptions
+        }
+    }
+
+    /// An object whose body lies in the index, with the body, found in one turn of a worker thread
+    /// where others take several; nil where that is not enough: the object is not there, its body
+    /// is elsewhere, or one of its rows was sealed with an older key.
+    func openSmallObject(
+        _ key: String, in bucket: BucketID, _ keys: BucketKeys
+    ) async throws(StoreError) -> (ObjectDescription, Blob)? {
+        try checkOpen()
+        return try await pool.run {
+            [self] (context) throws(StoreError) -> (ObjectDescription, Blob)? in
+            let sealingKey = keys.sealingKey(self, bucket)
+            func row(_ table: IndexTable, _ key: [UInt8]) throws(StoreError) -> [UInt8]? {
+                try lower(
+                    "reading an object",
+                    index: { () throws(IndexError) in try index.get(table, key) })
+            }
+            guard let bytes = try row(Tables.objects, RowKey.object(bucket, key)) else {
+                return nil
+            }
+            let found = try Self.decodeObject(bytes)
+            guard try Self.keySlot(of: found.sealed) == sealingKey.slot else { return nil }
+            let object = try Self.open(found, key, keys, under: sealingKey, &context).object
+            guard let link = try linkRow(bucket, found.bodyName), link.rootID == nil,
+                let record = try row(Tables.smallBlobs, RowKey.link(bucket, found.bodyName)),
+                try Self.keySlot(of: record) == sealingKey.slot
+            else { return nil }
+            let body = try context.open(
+                record, as: .smallBlob, name: found.bodyName.octets, under: sealingKey)
+            guard UInt64(body.count) == object.byteCount else {
+                throw StoreError(.corrupted, "the body of an object is not as long as it says")
+            }
+            let blob = BlobDescription(
+                digest: object.digest, byteCount: object.byteCount, createdAt: link.createdAt)
+            return (object, Blob(blob, .inline(body), keys, self))
         }
     }
 

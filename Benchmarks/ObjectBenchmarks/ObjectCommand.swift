@@ -1,0 +1,13 @@
+// Part of Cairn, a content-addressed blob store.
+
+import ArgumentParser
+
+/// Measures the object view of buckets.
+@main
+struct ObjectCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ObjectBenchmarks",
+        abstract: "Time lists, copies, and small objects against plain files.",
+        subcommands: [ListCommand.self, CopyCommand.self, SmallCommand.self],
+        defaultSubcommand: ListCommand.self)
+}
