@@ -83,6 +83,47 @@ import Testing
     }
 
     @Test(arguments: [false, true])
+    func `versions are kept, listed, read and removed`(throughServer: Bool) async throws {
+        let tool = try await CairnTool.withBucket()
+        let server = try throughServer ? await Self.server(tool) : nil
+        #expect(try await tool.succeed("bucket", "versioning", "app/web").text == "off\n")
+        #expect(
+            try await tool.succeed("bucket", "versioning", "app/web", "enabled").text
+                == "enabled\n")
+        #expect(try await tool.run("bucket", "versioning", "app/web", "off").exitCode == 64)
+        #expect(try await tool.run("bucket", "versioning", "app/web", "often").exitCode == 64)
+        for byte in [1, 2] as [UInt8] {
+            _ = try await tool.succeed("object", "put", "app/web", "k", "-", input: [byte])
+        }
+        _ = try await tool.succeed("object", "rm", "app/web", "k")
+        #expect(try await tool.run("object", "get", "app/web", "k").exitCode == 3)
+        let lines = try await tool.succeed("object", "versions", "app/web").lines
+        let versions = lines.map { String($0.prefix { $0 != " " }) }
+        #expect(versions.count == 3)
+        #expect(lines[0].contains(" deleted ") && lines[0].hasSuffix(" - k"))
+        for (version, byte) in zip(versions.dropFirst(), [2, 1] as [UInt8]) {
+            let got = try await tool.succeed(
+                "object", "get", "app/web", "k", "--version", version)
+            #expect(got.output == [byte])
+        }
+        _ = try await tool.succeed("object", "rm", "app/web", "k", "--version", versions[0])
+        #expect(try await tool.succeed("object", "get", "app/web", "k").output == [2])
+        let head = try object(
+            try await tool.succeed(
+                "object", "head", "app/web", "k", "--version", versions[2], "--json"
+            ).text)
+        #expect(head["version"] as? String == versions[2])
+        #expect(
+            try await tool.run("object", "head", "app/web", "k", "--version", "x").exitCode == 64)
+        _ = try await tool.succeed("object", "rm", "app/web", "k", "--version", versions[2])
+        #expect(
+            try await tool.run("object", "rm", "app/web", "k", "--version", versions[2]).exitCode
+                == 3)
+        #expect(try await tool.run("verify").exitCode == 0)
+        if let server { #expect(await server.stop() == 0) }
+    }
+
+    @Test(arguments: [false, true])
     func `bad input ends with a code and changes nothing`(throughServer: Bool) async throws {
         let tool = try await CairnTool.withBucket()
         let server = try throughServer ? await Self.server(tool) : nil

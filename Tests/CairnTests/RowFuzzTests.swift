@@ -110,9 +110,9 @@ import Testing
             testDescription: "object",
             samples: [
                 ObjectRow(
-                    object, etag: octets16, bodyName: LinkName(octets: octets32),
+                    object, token: 7, etag: octets16, bodyName: LinkName(octets: octets32),
                     sealed: [9, 8, 7]
-                ).encoded()
+                ).encoded(), ObjectRow(deleteMarker: 8, at: time).encoded(),
             ]
         ) { bytes throws(CoreError) in try ObjectRow(decoding: bytes).encoded() },
         Row(
@@ -124,6 +124,10 @@ import Testing
                 ).encoded()
             ]
         ) { bytes throws(CoreError) in try ObjectReferencesRow(decoding: bytes).encoded() },
+        Row(
+            testDescription: "settings of a bucket",
+            samples: [BucketSettings(versioning: .suspended).encoded()]
+        ) { bytes throws(CoreError) in try BucketSettings(decoding: bytes).encoded() },
         Row(testDescription: "sealed object", samples: [object.encoded(etag: octets16)]) {
             bytes throws(CoreError) in
             try ObjectDescription(key: "key", decoding: bytes, etag: octets16)

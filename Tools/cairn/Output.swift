@@ -118,6 +118,12 @@ enum Document {
         let file: String
     }
 
+    /// Whether a bucket keeps versions of its objects.
+    struct Versioning: Encodable {
+        let bucket: String
+        let versioning: String
+    }
+
     /// Objects that were removed from a bucket.
     struct RemovedObjects: Encodable {
         let bucket: String

@@ -43,12 +43,15 @@ extension Bucket {
             }
         }
         while true {
-            if try await perform(steps, bodies) { return steps.map(\.object?.description) }
-            // An object to be updated was changed since it was read.
+            if let versions = try await perform(steps, bodies) {
+                return zip(steps, versions).map { step, version in
+                    version.flatMap { step.object?.description.named($0) }
+                }
+            }
+            // An object to be updated was changed since it was read, or versions are kept now.
             for (index, operation) in operations.enumerated() {
-                guard case .update = operation.action else { continue }
                 do throws(StoreError) {
-                    steps[index] = try await prepare(operation, bodies)
+                    steps[index] = try await prepare(operation, bodies, steps[index].blob)
                 } catch {
                     throw BatchError(error, operation: index)
                 }
@@ -58,25 +61,26 @@ extension Bucket {
 
     // MARK: -
 
+    // - Parameter known: the body of a `put` that was prepared before.
     private func prepare(
-        _ operation: ObjectBatch.Operation, _ bodies: BatchBodies
+        _ operation: ObjectBatch.Operation, _ bodies: BatchBodies, _ known: BatchBody? = nil
     ) async throws(StoreError) -> BatchStep {
         let (key, condition) = (operation.key, operation.condition)
         let keys = try await keys()
         switch operation.action {
         case .check: return .check(key, condition)
-        case .delete: return .delete(key, condition)
+        case .delete: return .delete(key, try await engine.newDeleteMarker(in: bucketID), condition)
         case .deleteBlob(let digest): return .deleteBlob(keys.linkName(of: digest))
         case .update(let update):
             let found = try await object(key, keys)
-            return .replace(
-                found.bytes, try await prepare(found, update, keys), condition)
+            return .replace(found, try await prepare(found, update, keys), condition)
         case .put(let body, let attributes, let references):
             let draft = try ObjectDraft(key, attributes, references: references)
-            let (digest, byteCount, blob) = try await bodies.prepare(body, keys)
+            let blob = if let known { known } else { try await bodies.prepare(body, keys) }
             let object = try await engine.prepareObject(
-                draft, digest: digest, byteCount: byteCount, modifiedAt: engine.clock.now(),
-                in: bucketID, keys)
+                draft, digest: blob.digest, byteCount: blob.byteCount,
+                modifiedAt: engine.clock.now(), token: engine.newToken(in: bucketID), in: bucketID,
+                keys)
             return .put(object, blob, condition)
         }
     }
@@ -94,35 +98,33 @@ extension Bucket {
         attributes.tags = update.tags ?? object.tags
         return try await engine.prepareObject(
             ObjectDraft(object.key, attributes, references: references), digest: object.digest,
-            byteCount: object.byteCount, modifiedAt: object.modifiedAt, in: bucketID, keys)
+            byteCount: object.byteCount, modifiedAt: object.modifiedAt,
+            token: object.versionID.token, in: bucketID, keys)
     }
 
-    // False: an object to be updated is not what was found any more.
+    // Nil: the steps are to be prepared anew.
     private func perform(
         _ steps: [BatchStep], _ bodies: BatchBodies
-    ) async throws(BatchError) -> Bool {
+    ) async throws(BatchError) -> [ObjectVersionID?]? {
         let failed = FailedStep()
         let (bucketID, blobs) = (bucketID, bodies.prepared)
         do throws(StoreError) {
             return try await engine.transact(
                 needsSegments: blobs.contains(where: \.1.needsSegments)
-            ) { (transaction) throws(StoreError) -> Bool in
+            ) { (transaction) throws(StoreError) -> [ObjectVersionID?]? in
                 failed.set(nil)
                 try transaction.checkBucket(bucketID)
-                for (index, step) in steps.enumerated() {
-                    guard case .replace(let bytes, let object, _) = step else { continue }
-                    let key = RowKey.object(bucketID, object.description.key)
-                    guard try transaction.get(Tables.objects, key) != bytes else { continue }
-                    failed.set(index)
-                    return false
+                for step in steps {
+                    guard try step.isCurrent(in: transaction, bucketID) else { return nil }
                 }
                 for (session, _) in blobs { try session.pass(to: transaction) }
+                var versions: [ObjectVersionID?] = []
                 for (index, step) in steps.enumerated() {
                     failed.set(index)
-                    try step.perform(in: transaction, bucketID)
+                    versions.append(try step.perform(in: transaction, bucketID))
                 }
                 failed.set(nil)
-                return true
+                return versions
             }
         } catch {
             throw BatchError(error, operation: failed.index)
@@ -130,13 +132,20 @@ extension Bucket {
     }
 }
 
+/// The body of an object in a batch.
+private struct BatchBody: Sendable {
+    var digest: Digest
+    var byteCount: UInt64
+    /// What is to be linked if the bucket does not have it.
+    var blob: PreparedBlob?
+}
+
 /// One operation, ready for the transaction.
 private enum BatchStep: Sendable {
     case check(String, WriteCondition)
-    case put(PreparedObject, PreparedBlob?, WriteCondition)
-    /// In place of an object whose row was this.
-    case replace([UInt8], PreparedObject, WriteCondition)
-    case delete(String, WriteCondition)
+    case put(PreparedObject, BatchBody, WriteCondition)
+    case replace(FoundObject, PreparedObject, WriteCondition)
+    case delete(String, ObjectRow, WriteCondition)
     case deleteBlob(LinkName)
 
     var object: PreparedObject? {
@@ -146,25 +155,49 @@ private enum BatchStep: Sendable {
         }
     }
 
-    func perform(in transaction: Transaction, _ bucket: BucketID) throws(StoreError) {
+    var blob: BatchBody? { if case .put(_, let body, _) = self { body } else { nil } }
+
+    /// Whether what the step was prepared for is as it was. Writes nothing.
+    func isCurrent(in transaction: Transaction, _ bucket: BucketID) throws(StoreError) -> Bool {
+        switch self {
+        case .put(let object, _, _):
+            return try transaction.isCurrent(token: object.row.token, in: bucket)
+        case .delete(_, let marker, _):
+            return try transaction.isCurrent(token: marker.token, in: bucket)
+        case .replace(let found, let object, _):
+            let key = RowKey.object(bucket, object.description.key)
+            return try transaction.get(Tables.objects, key) == found.bytes
+        case .check, .deleteBlob: return true
+        }
+    }
+
+    /// - Returns: the version that was written.
+    func perform(
+        in transaction: Transaction, _ bucket: BucketID
+    ) throws(StoreError) -> ObjectVersionID? {
         switch self {
         case .check(let key, let condition):
             guard condition.holds(for: try transaction.object(key, in: bucket)) else {
                 throw Transaction.conditionFailed
             }
-        case .put(let object, let blob, let condition):
-            if let blob { try transaction.link(blob, in: bucket) }
-            try transaction.putObject(object, in: bucket, if: condition)
-        case .replace(_, let object, let condition):
-            try transaction.putObject(object, in: bucket, if: condition)
-        case .delete(let key, let condition):
+        case .put(let object, let body, let condition):
+            if let blob = body.blob { try transaction.link(blob, in: bucket) }
+            return try transaction.putObject(object, in: bucket, if: condition)
+        case .replace(let found, let object, let condition):
+            guard condition.holds(for: found.row) else { throw Transaction.conditionFailed }
+            try transaction.rewriteObject(object, inPlaceOf: found.row, in: bucket)
+            return found.description.versionID
+        case .delete(let key, let marker, let condition):
             let row = try transaction.object(key, in: bucket)
             guard condition.holds(for: row) else { throw Transaction.conditionFailed }
-            if let row { try transaction.deleteObject(key, row, in: bucket) }
+            if let row {
+                try transaction.deleteObject(key, row, leaving: marker, in: bucket)
+            }
         case .deleteBlob(let name):
-            guard let link = try transaction.link(bucket, name) else { return }
+            guard let link = try transaction.link(bucket, name) else { return nil }
             try transaction.deleteBlob(link, bucket, name)
         }
+        return nil
     }
 }
 
@@ -183,20 +216,19 @@ private final class BatchBodies: Sendable {
     /// What the transaction links, with the sessions that hold it until then.
     var prepared: [(UploadSession, PreparedBlob)] { state.withLock { $0.prepared } }
 
-    /// - Returns: the body, and what is to be linked if the bucket does not have it.
     func prepare(
         _ body: ObjectBatch.Body, _ keys: BucketKeys
-    ) async throws(StoreError) -> (Digest, UInt64, PreparedBlob?) {
+    ) async throws(StoreError) -> BatchBody {
         switch body {
         case .blob(let digest):
             if let byteCount = state.withLock({ $0.byteCounts[digest] }) {
-                return (digest, byteCount, nil)
+                return BatchBody(digest: digest, byteCount: byteCount)
             }
             let engine = bucket.engine
             guard let (link, _) = try await engine.find(digest, in: bucket.bucketID, keys) else {
                 throw Bucket.unknown(digest)
             }
-            return (digest, link.byteCount, nil)
+            return BatchBody(digest: digest, byteCount: link.byteCount)
         case .session(let session):
             guard session.isOf(bucket) else {
                 throw StoreError(.invalidArgument, "an upload session is of another bucket")
@@ -222,14 +254,14 @@ private final class BatchBodies: Sendable {
 
     private func finish(
         _ session: UploadSession
-    ) async throws(StoreError) -> (Digest, UInt64, PreparedBlob?) {
+    ) async throws(StoreError) -> BatchBody {
         let blob = try await session.beginCommit(expecting: nil, isPinned: false)
         let (digest, byteCount) = (blob.description.digest, blob.description.byteCount)
         state.withLock { state in
             state.prepared.append((session, blob))
             state.byteCounts[digest] = byteCount
         }
-        return (digest, byteCount, blob)
+        return BatchBody(digest: digest, byteCount: byteCount, blob: blob)
     }
 }
 

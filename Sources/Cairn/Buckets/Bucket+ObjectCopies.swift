@@ -16,6 +16,7 @@ extension Bucket {
     ///
     /// - Parameters:
     ///   - key: the object to copy.
+    ///   - version: which version of it; nil is the latest.
     ///   - target: the key of the copy. The object itself with new attributes is a copy too.
     ///   - destination: the bucket of the copy; nil is this one.
     ///   - attributes: what is said of the copy; nil says what is said of the object.
@@ -29,11 +30,14 @@ extension Bucket {
     ///   `outOfSpace`, `io`, `keyDisabled`, `keyUnavailable`, `closed`.
     @discardableResult
     public func copyObject(
-        _ key: String, to target: String, in destination: Bucket? = nil,
-        attributes: ObjectAttributes? = nil, ifSource source: ReadCondition = .none,
+        _ key: String, version: ObjectVersionID? = nil, to target: String,
+        in destination: Bucket? = nil, attributes: ObjectAttributes? = nil,
+        ifSource source: ReadCondition = .none,
         if condition: WriteCondition = .none
     ) async throws(StoreError) -> ObjectDescription {
-        try await transfer(key, source, to: destination ?? self, condition, isMove: false) {
+        try await transfer(
+            key, version: version, source, to: destination ?? self, condition, isMove: false
+        ) {
             [clock = engine.clock] (found) throws(StoreError) in
             let draft = try ObjectDraft(
                 target, attributes ?? found.attributes, references: found.references)
@@ -47,9 +51,9 @@ extension Bucket {
     /// Costs the same whatever the size. Time and attributes stay, and so does the ETag within a
     /// bucket.
     ///
-    /// - Parameters: as those of ``copyObject(_:to:in:attributes:ifSource:if:)``.
+    /// - Parameters: as those of ``copyObject(_:version:to:in:attributes:ifSource:if:)``.
     /// - Returns: the description of the object in its new place.
-    /// - Throws: as ``copyObject(_:to:in:attributes:ifSource:if:)``.
+    /// - Throws: as ``copyObject(_:version:to:in:attributes:ifSource:if:)``.
     @discardableResult
     public func renameObject(
         _ key: String, to target: String, in destination: Bucket? = nil,
@@ -57,7 +61,9 @@ extension Bucket {
     ) async throws(StoreError) -> ObjectDescription {
         let destination = destination ?? self
         let isMove = destination.bucketID != bucketID || !target.utf8.elementsEqual(key.utf8)
-        return try await transfer(key, source, to: destination, condition, isMove: isMove) {
+        return try await transfer(
+            key, version: nil, source, to: destination, condition, isMove: isMove
+        ) {
             (found) throws(StoreError) in
             let draft = try ObjectDraft(
                 target, found.attributes, references: found.references)
@@ -68,8 +74,8 @@ extension Bucket {
     // MARK: -
 
     private func transfer(
-        _ key: String, _ sourceCondition: ReadCondition, to destination: Bucket,
-        _ condition: WriteCondition, isMove: Bool,
+        _ key: String, version sourceVersion: ObjectVersionID?, _ sourceCondition: ReadCondition,
+        to destination: Bucket, _ condition: WriteCondition, isMove: Bool,
         drafting draft: (FoundObject) throws(StoreError) -> (ObjectDraft, Timestamp)
     ) async throws(StoreError) -> ObjectDescription {
         try Names.checkObjectKey(key)
@@ -79,27 +85,32 @@ extension Bucket {
         let (sourceID, bucketID) = (bucketID, destination.bucketID)
         // Whoever changes the object in between is done with it: that many times at most.
         while true {
-            let found = try await object(key, keys())
+            let found = try await object(key, version: sourceVersion, keys())
             try sourceCondition.check(found.description)
             let (draft, modifiedAt) = try draft(found)
             try await destination.prepareForCondition(condition, on: draft.key)
             let object = try await engine.prepareObject(
                 draft, digest: found.description.digest, byteCount: found.description.byteCount,
-                modifiedAt: modifiedAt, in: bucketID, destination.keys())
+                modifiedAt: modifiedAt, token: engine.newToken(in: bucketID), in: bucketID,
+                destination.keys())
+            let marker = try await engine.newDeleteMarker(in: sourceID)
             let blobs = try await destination.mountable(found, from: self)
-            let isDone = try await engine.transact { (transaction) throws(StoreError) -> Bool in
+            let version = try await engine.transact {
+                (transaction) throws(StoreError) -> ObjectVersionID? in
                 // What it refers to is there as long as it is.
-                guard
-                    try transaction.get(Tables.objects, RowKey.object(sourceID, key))
-                        == found.bytes
-                else { return false }
+                guard try transaction.isThere(found, version: sourceVersion, in: sourceID),
+                    try transaction.isCurrent(token: marker.token, in: sourceID),
+                    try transaction.isCurrent(token: object.row.token, in: bucketID)
+                else { return nil }
                 try transaction.checkBucket(bucketID)
                 for blob in blobs { try transaction.mount(blob, in: bucketID) }
-                try transaction.putObject(object, in: bucketID, if: condition)
-                if isMove { try transaction.deleteObject(key, found.row, in: sourceID) }
-                return true
+                let version = try transaction.putObject(object, in: bucketID, if: condition)
+                if isMove {
+                    try transaction.deleteObject(key, found.row, leaving: marker, in: sourceID)
+                }
+                return version
             }
-            if isDone { return object.description }
+            if let version { return object.description.named(version) }
         }
     }
 
@@ -115,6 +126,18 @@ extension Bucket {
             }
         }
         return blobs
+    }
+}
+
+extension Transaction {
+    /// Whether an object is what was found, or the older version that was found is still there.
+    fileprivate func isThere(
+        _ found: FoundObject, version: ObjectVersionID?, in bucket: BucketID
+    ) throws(StoreError) -> Bool {
+        let key = found.description.key
+        if try get(Tables.objects, RowKey.object(bucket, key)) == found.bytes { return true }
+        guard let version else { return false }
+        return try olderVersion(version, of: key, in: bucket) != nil
     }
 }
 

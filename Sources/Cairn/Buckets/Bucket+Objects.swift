@@ -94,15 +94,21 @@ extension Bucket {
         guard let (link, _) = try await engine.find(digest, in: bucketID, keys) else {
             throw Self.unknown(digest)
         }
-        let object = try await engine.prepareObject(
-            draft, digest: digest, byteCount: link.byteCount, modifiedAt: engine.clock.now(),
-            in: bucketID, keys)
         let bucketID = bucketID
-        try await engine.transact { (transaction) throws(StoreError) in
-            try transaction.checkBucket(bucketID)
-            try transaction.putObject(object, in: bucketID, if: condition)
+        while true {
+            let object = try await engine.prepareObject(
+                draft, digest: digest, byteCount: link.byteCount, modifiedAt: engine.clock.now(),
+                token: engine.newToken(in: bucketID), in: bucketID, keys)
+            let version = try await engine.transact {
+                (transaction) throws(StoreError) -> ObjectVersionID? in
+                try transaction.checkBucket(bucketID)
+                guard try transaction.isCurrent(token: object.row.token, in: bucketID) else {
+                    return nil
+                }
+                return try transaction.putObject(object, in: bucketID, if: condition)
+            }
+            if let version { return object.description.named(version) }
         }
-        return object.description
     }
 
     /// Gives an object other tags, and nothing else: its ETag and time stay. Durable on return.
@@ -190,6 +196,9 @@ extension Bucket {
 
     /// Deletes an object, and its body unless something else keeps that. Durable on return.
     ///
+    /// Where versions are kept, the object becomes an older version, and a delete marker is the
+    /// latest one.
+    ///
     /// - Parameters:
     ///   - key: the name of the object.
     ///   - etag: delete only this state; nil is any.
@@ -203,12 +212,20 @@ extension Bucket {
         }
         try await prepareForCondition(condition, on: key)
         let bucketID = bucketID
-        try await engine.transact { (transaction) throws(StoreError) in
-            guard let row = try transaction.object(key, in: bucketID) else {
-                throw Self.unknown(object: key)
+        while true {
+            let marker = try await engine.newDeleteMarker(in: bucketID)
+            let isDone = try await engine.transact { (transaction) throws(StoreError) -> Bool in
+                guard try transaction.isCurrent(token: marker.token, in: bucketID) else {
+                    return false
+                }
+                guard let row = try transaction.object(key, in: bucketID) else {
+                    throw Self.unknown(object: key)
+                }
+                guard condition.holds(for: row) else { throw Transaction.conditionFailed }
+                try transaction.deleteObject(key, row, leaving: marker, in: bucketID)
+                return true
             }
-            guard condition.holds(for: row) else { throw Transaction.conditionFailed }
-            try transaction.deleteObject(key, row, in: bucketID)
+            if isDone { return }
         }
     }
 
@@ -251,10 +268,12 @@ extension Bucket {
         StoreError(.objectUnknown, "the bucket has no object of this key")
     }
 
-    func object(_ key: String, _ keys: BucketKeys) async throws(StoreError) -> FoundObject {
-        guard let found = try await engine.findObject(key, in: bucketID, keys) else {
-            throw Self.unknown(object: key)
-        }
+    func object(
+        _ key: String, version: ObjectVersionID? = nil, _ keys: BucketKeys
+    ) async throws(StoreError) -> FoundObject {
+        guard
+            let found = try await engine.findObject(key, version: version, in: bucketID, keys)
+        else { throw Self.unknown(object: key) }
         return found
     }
 
@@ -297,19 +316,8 @@ extension Bucket {
         let rowKey = RowKey.object(bucketID, object.description.key)
         return try await engine.transact { (transaction) throws(StoreError) -> Bool in
             guard try transaction.get(Tables.objects, rowKey) == found.bytes else { return false }
-            try transaction.putObject(object, in: bucketID, if: .none)
+            try transaction.rewriteObject(object, inPlaceOf: found.row, in: bucketID)
             return true
         }
-    }
-}
-
-extension ObjectDescription {
-    /// The same with other tags.
-    func tagged(_ tags: [String: String]) -> Self {
-        var attributes = attributes
-        attributes.tags = tags
-        return Self(
-            key: key, etag: etag, digest: digest, byteCount: byteCount, modifiedAt: modifiedAt,
-            referenceCount: referenceCount, attributes: attributes)
     }
 }

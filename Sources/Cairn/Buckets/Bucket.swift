@@ -91,6 +91,7 @@ extension BucketRow {
         BucketDescription(
             name: name, id: id.text, createdAt: createdAt, blobCount: counts[.blobs] ?? 0,
             logicalByteCount: counts[.logicalBytes] ?? 0, objectCount: counts[.objects] ?? 0,
+            olderVersionCount: counts[.olderVersions] ?? 0,
             encryption: customerKey.map { .customerKey(KeyReference($0)) } ?? .storeManaged,
             keyGeneration: generation, deduplication: deduplication)
     }

@@ -68,6 +68,8 @@ public struct BucketDescription: Hashable, Sendable {
     public let logicalByteCount: UInt64
     /// The objects in the bucket.
     public let objectCount: UInt64
+    /// Their older versions and the delete markers.
+    public let olderVersionCount: UInt64
     /// Which customer key wraps the keys of the bucket, named by its id.
     public let encryption: BucketEncryption
     /// How often the bucket's data key was replaced, plus one.

@@ -228,7 +228,7 @@ enum CatalogueTables {
     static let all = [
         Tables.meta, Tables.accounts, Tables.bucketNames, Tables.buckets, Tables.keys,
         Tables.links, Tables.smallBlobs, Tables.objects, Tables.deletedBuckets,
-        Tables.domains, Tables.objectReferences,
+        Tables.domains, Tables.objectReferences, Tables.objectVersions, Tables.bucketSettings,
     ]
     private static let metaKeys = Set([
         MetaKey.store, MetaKey.nextKeySlot, MetaKey.keyringRevision, MetaKey.auditHead,

@@ -22,9 +22,9 @@ struct BucketKeys: Sendable {
 
     /// Binds a sealed object to its key. No digest algorithm has the number 0, so that the name
     /// of an object never equals that of a link.
-    func objectName(of key: String) -> Octets32 {
+    func objectName(of key: String, token: UInt64) -> Octets32 {
         let kind: [UInt8] = [0]
-        return names.authenticate(kind.span, Array(key.utf8).span)
+        return names.authenticate(kind.span, RowKey.versionName(key, token: token).span)
     }
 
     /// How the bucket reaches a domain; nil when it does not.

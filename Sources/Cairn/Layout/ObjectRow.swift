@@ -1,9 +1,11 @@
 // Part of Cairn, a content-addressed blob store.
 //
-// object := version:u8(2) reserved[24](0) etag[16] byteCount:u64 modifiedAt:i64 body[32]
-//           referenceCount:u32 sealed:prefixed
+// object := version:u8(2) flags:u8 reserved[8](0) sequence:u64 token:u64 etag[16] byteCount:u64
+//           modifiedAt:i64 body[32] referenceCount:u32 sealed:prefixed
+//   flags: bit 0 delete marker, which has zeros from etag on but for the time, and sealed empty;
+//          others zero
 //   body: the link name of the body; the references are in the table object-references.
-//   sealed (metadata record, data key, bound to bucket and object key) :=
+//   sealed (metadata record, data key, bound to bucket, object key and token) :=
 //     etag[16] algorithm:u8 digest:prefixed byteCount:u64 modifiedAt:i64 referenceCount:u32
 //     contentType:prefixed headerCount:u8 (header:u8 value:prefixed)*
 //     metadataCount:u16 text* tagCount:u16 text*
@@ -18,8 +20,15 @@ internal import CairnCore
 /// What the index says of an object without any key of the bucket.
 struct ObjectRow: Sendable {
     static let version: UInt8 = 2
-    private static let reservedByteCount = 24
+    private static let reservedByteCount = 8
+    private static let markerFlag: UInt8 = 1
 
+    /// Says that the object was deleted; has no body.
+    var isDeleteMarker = false
+    /// Grows with the versions of a key. Set in the transaction that writes the row.
+    var sequence: UInt64 = 0
+    /// 0 for the null version; see ``ObjectVersionID``.
+    var token: UInt64
     /// Nil in a row of version 1, which has it only in what is sealed.
     var etag: Octets16?
     var byteCount: UInt64
@@ -29,12 +38,18 @@ struct ObjectRow: Sendable {
     var referenceCount: UInt32
     /// The references of a row of version 1, which holds them itself.
     var ownReferences: [LinkName] = []
+    /// A row of version 1 as it was found: it moves, and is never written in another form.
+    private var version1: [UInt8]?
     var sealed: [UInt8]
 
     func encoded() -> [UInt8] {
+        if let version1 { return version1 }
         var writer = ByteWriter(capacity: 128 + sealed.count)
         writer.append(Self.version)
+        writer.append(isDeleteMarker ? Self.markerFlag : 0)
         writer.append([UInt8](repeating: 0, count: Self.reservedByteCount))
+        writer.append(sequence)
+        writer.append(token)
         writer.append(etag ?? Octets16())
         writer.append(byteCount)
         writer.append(modifiedAt.nanosecondsSinceEpoch)
@@ -44,13 +59,28 @@ struct ObjectRow: Sendable {
         return writer.bytes
     }
 
-    init(_ description: ObjectDescription, etag: Octets16, bodyName: LinkName, sealed: [UInt8]) {
+    init(
+        _ description: ObjectDescription, token: UInt64, etag: Octets16, bodyName: LinkName,
+        sealed: [UInt8]
+    ) {
+        self.token = token
         self.etag = etag
         byteCount = description.byteCount
         modifiedAt = description.modifiedAt
         self.bodyName = bodyName
         referenceCount = UInt32(description.referenceCount)  // at most referenceCountMax
         self.sealed = sealed
+    }
+
+    init(deleteMarker token: UInt64, at moment: Timestamp) {
+        isDeleteMarker = true
+        self.token = token
+        etag = Octets16()
+        byteCount = 0
+        modifiedAt = moment
+        bodyName = LinkName(octets: Octets32())
+        referenceCount = 0
+        sealed = []
     }
 
     init(decoding bytes: [UInt8]) throws(CoreError) {
@@ -63,7 +93,14 @@ struct ObjectRow: Sendable {
         guard version == Self.version else {
             throw CoreError(.unsupportedVersion, "an object row has version \(version)")
         }
+        let flags = try reader.readUInt8()
+        guard flags & ~Self.markerFlag == 0 else {
+            throw CoreError(.corrupted, "an object row has unknown flags")
+        }
+        isDeleteMarker = flags & Self.markerFlag != 0
         try reader.readZeros(Self.reservedByteCount)
+        sequence = try reader.readUInt64()
+        token = try reader.readUInt64()
         etag = try reader.readOctets16()
         byteCount = try reader.readUInt64()
         modifiedAt = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
@@ -74,13 +111,18 @@ struct ObjectRow: Sendable {
         }
         sealed = [UInt8](copying: try reader.readLengthPrefixed(limit: Int(UInt32.max)))
         try reader.expectEnd()
+        guard !isDeleteMarker || sealed.isEmpty && referenceCount == 0 else {
+            throw CoreError(.corrupted, "a delete marker has contents")
+        }
     }
 
     // object := version:u8(1) nameCount:u32 linkName[32]*nameCount sealed:prefixed
     private init(decodingVersion1 bytes: [UInt8]) throws(CoreError) {
         var reader = ByteReader(bytes.span)
         try readRowVersion(&reader)
+        version1 = bytes
         var names = try Self.readNames(&reader, countMin: 1)
+        token = 0
         bodyName = names.removeFirst()
         ownReferences = names
         referenceCount = 0

@@ -37,8 +37,37 @@ enum RowKey {
         bucket.octets.bytes + Array(key.utf8)
     }
 
-    static func reference(_ bucket: BucketID, _ name: LinkName, _ key: String) -> [UInt8] {
-        bucket.octets.bytes + name.octets.bytes + Array(key.utf8)
+    /// An older version of an object; of each key the newest comes first. No key has a zero byte.
+    static func objectVersion(
+        _ bucket: BucketID, _ key: String, sequence: UInt64, token: UInt64
+    ) -> [UInt8] {
+        objectVersions(bucket, key) + bigEndian(~sequence) + bigEndian(token)
+    }
+
+    /// What the keys of all older versions of an object begin with.
+    static func objectVersions(_ bucket: BucketID, _ key: String) -> [UInt8] {
+        object(bucket, key) + [0]
+    }
+
+    /// What belongs to one version of an object wherever its row is.
+    static func objectPart(_ bucket: BucketID, _ key: String, token: UInt64) -> [UInt8] {
+        bucket.octets.bytes + versionName(key, token: token)
+    }
+
+    static func reference(
+        _ bucket: BucketID, _ name: LinkName, _ key: String, token: UInt64 = 0
+    ) -> [UInt8] {
+        bucket.octets.bytes + name.octets.bytes + versionName(key, token: token)
+    }
+
+    /// Names a version of an object as long as it exists: the null version by the key alone.
+    static func versionName(_ key: String, token: UInt64) -> [UInt8] {
+        Array(key.utf8) + (token == 0 ? [] : [0] + bigEndian(token))
+    }
+
+    /// The key of an object in the name of one of its versions.
+    static func objectKey(ofVersionName name: some Collection<UInt8>) -> String {
+        String(decoding: name.prefix { $0 != 0 }, as: UTF8.self)
     }
 
     static func upload(_ bucket: BucketID, _ id: UploadID) -> [UInt8] {
@@ -133,4 +162,6 @@ enum UsageCounter: UInt8, CaseIterable {
     case blobs = 1
     case logicalBytes = 2
     case objects = 3
+    /// Older versions of objects and delete markers.
+    case olderVersions = 4
 }

@@ -27,6 +27,11 @@ enum Tables {
     static let objects = IndexTable("objects", .ordered)
     /// The same key → the blobs that the object keeps alive beside its body.
     static let objectReferences = IndexTable("object-references", .ordered)
+    /// Bucket id ‖ object key ‖ 0 ‖ inverted sequence ‖ token → object: older versions, and the
+    /// delete markers.
+    static let objectVersions = IndexTable("object-versions", .ordered)
+    /// Bucket id → what was set of the bucket; absent while nothing was.
+    static let bucketSettings = IndexTable("bucket-settings", .small)
     /// Bucket id ‖ keyed name of a digest ‖ object key → empty: who keeps a blob alive.
     static let references = IndexTable("references", .ordered)
     /// Bucket id ‖ session id → checkpoint of an upload session.
@@ -49,7 +54,7 @@ enum Tables {
 
     static let all = [
         meta, accounts, bucketNames, buckets, keys, chunks, links, smallBlobs, objects,
-        objectReferences, references, uploads, uploadExpiry, usage, garbage, damage, segmentUsage,
-        deletedBuckets, domains,
+        objectReferences, objectVersions, bucketSettings, references, uploads, uploadExpiry, usage,
+        garbage, damage, segmentUsage, deletedBuckets, domains,
     ]
 }

@@ -42,9 +42,9 @@ extension BucketKeys {
     private static let tagKind: UInt8 = 255
 
     /// Binds the sealed references of an object to its key.
-    func objectReferencesName(of key: String) -> Octets32 {
+    func objectReferencesName(of key: String, token: UInt64) -> Octets32 {
         let kind = [Self.referencesKind]
-        return names.authenticate(kind.span, Array(key.utf8).span)
+        return names.authenticate(kind.span, RowKey.versionName(key, token: token).span)
     }
 
     /// The tag for what describes an object: keyed, for it lies in the index in the clear.
@@ -59,9 +59,11 @@ extension BucketKeys {
 
 extension Engine {
     /// Seals an object whose body is a blob of the bucket, or will be one in the same transaction.
+    ///
+    /// - Parameter token: of the new version; see ``Engine/newToken(in:)``.
     func prepareObject(
         _ draft: ObjectDraft, digest: Digest, byteCount: UInt64, modifiedAt: Timestamp,
-        in bucket: BucketID, _ keys: BucketKeys
+        token: UInt64, in bucket: BucketID, _ keys: BucketKeys
     ) async throws(StoreError) -> PreparedObject {
         try await pool.run { [self] (context) throws(StoreError) in
             var described = ObjectDescription(
@@ -77,7 +79,7 @@ extension Engine {
                 key: draft.key, etag: ETag(tag), digest: digest, byteCount: byteCount,
                 modifiedAt: modifiedAt, referenceCount: draft.references.count,
                 attributes: draft.attributes)
-            return try seal(described, tag, draft.references, in: bucket, keys, &context)
+            return try seal(described, tag, token, draft.references, in: bucket, keys, &context)
         }
     }
 
@@ -89,28 +91,31 @@ extension Engine {
             throw StoreError(.corrupted, "the tag of an object has an unknown form")
         }
         return try await pool.run { [self] (context) throws(StoreError) in
-            try seal(object, Octets16(octets.span), references, in: bucket, keys, &context)
+            try seal(
+                object, Octets16(octets.span), object.versionID.token, references, in: bucket, keys,
+                &context)
         }
     }
 
     private func seal(
-        _ object: ObjectDescription, _ tag: Octets16, _ references: [Digest],
+        _ object: ObjectDescription, _ tag: Octets16, _ token: UInt64, _ references: [Digest],
         in bucket: BucketID, _ keys: BucketKeys, _ context: inout WorkerContext
     ) throws(StoreError) -> PreparedObject {
         let key = keys.sealingKey(self, bucket)
         let sealed = try context.seal(
-            object.encoded(etag: tag), as: .metadata, name: keys.objectName(of: object.key),
-            under: key)
+            object.encoded(etag: tag), as: .metadata,
+            name: keys.objectName(of: object.key, token: token), under: key)
         var prepared = PreparedObject(
             description: object,
             row: ObjectRow(
-                object, etag: tag, bodyName: keys.linkName(of: object.digest), sealed: sealed))
+                object, token: token, etag: tag, bodyName: keys.linkName(of: object.digest),
+                sealed: sealed))
         guard !references.isEmpty else { return prepared }
         prepared.references = ObjectReferencesRow(
             names: references.map(keys.linkName),
             sealed: try context.seal(
                 ObjectReferencesRow.encode(references), as: .metadata,
-                name: keys.objectReferencesName(of: object.key), under: key))
+                name: keys.objectReferencesName(of: object.key, token: token), under: key))
         return prepared
     }
 }
@@ -211,23 +216,26 @@ extension Engine {
 
     /// An object with its references; nil when there is none.
     ///
-    /// - Parameter snapshot: the moment to look at; nil is now.
+    /// - Parameters:
+    ///   - version: nil is the latest. A delete marker counts as none.
+    ///   - snapshot: the moment to look at; nil is now.
     func findObject(
-        _ key: String, in bucket: BucketID, _ keys: BucketKeys,
+        _ key: String, version: ObjectVersionID? = nil, in bucket: BucketID, _ keys: BucketKeys,
         as snapshot: (any IndexSnapshot)? = nil
     ) async throws(StoreError) -> FoundObject? {
-        let rowKey = RowKey.object(bucket, key)
         let (bytes, referenceBytes) = try await read("reading an object") {
-            (index) throws(IndexError) in
+            (index) throws(IndexError) -> ([UInt8]?, [UInt8]?) in
             // Both as of one moment.
             let snapshot = if let snapshot { snapshot } else { try index.snapshot() }
-            return (
-                try snapshot.get(Tables.objects, rowKey),
-                try snapshot.get(Tables.objectReferences, rowKey)
-            )
+            guard let bytes = try Self.rowBytes(of: key, version, in: bucket, snapshot) else {
+                return (nil, nil)
+            }
+            let part = RowKey.objectPart(bucket, key, token: Self.token(of: bytes))
+            return (bytes, try snapshot.get(Tables.objectReferences, part))
         }
         guard let bytes else { return nil }
         let row = try Self.decodeObject(bytes)
+        guard !row.isDeleteMarker else { return nil }
         let list = row.referenceCount > 0 ? try Self.decodeReferences(referenceBytes) : nil
         let records = [row.sealed] + (list.map { [$0.sealed] } ?? [])
         let sealingKeys = try await sealingKeys(of: records, owner: bucket)
@@ -237,7 +245,8 @@ extension Engine {
             var references = ownReferences
             if let list {
                 let plaintext = try context.open(
-                    list.sealed, as: .metadata, name: keys.objectReferencesName(of: key),
+                    list.sealed, as: .metadata,
+                    name: keys.objectReferencesName(of: key, token: row.token),
                     under: sealingKeys[1])
                 references = try lower(
                     "reading an object",
@@ -251,6 +260,30 @@ extension Engine {
             }
             return FoundObject(bytes: bytes, row: row, description: object, references: references)
         }
+    }
+
+    private static func rowBytes(
+        of key: String, _ version: ObjectVersionID?, in bucket: BucketID, _ reader: any IndexReader
+    ) throws(IndexError) -> [UInt8]? {
+        let latest = try reader.get(Tables.objects, RowKey.object(bucket, key))
+        guard let version else { return latest }
+        if let latest, token(of: latest) == version.token { return latest }
+        guard version.token == 0 else {
+            return try reader.get(
+                Tables.objectVersions,
+                RowKey.objectVersion(
+                    bucket, key, sequence: version.sequence, token: version.token))
+        }
+        var found: [UInt8]?
+        try reader.forEachRow(Tables.objectVersions, prefix: RowKey.objectVersions(bucket, key)) {
+            if token(of: $0.value) == 0 { found = $0.value }
+        }
+        return found
+    }
+
+    // Of a damaged row any: whoever decodes it reports that.
+    private static func token(of bytes: [UInt8]) -> UInt64 {
+        (try? ObjectRow(decoding: bytes))?.token ?? 0
     }
 
     // The key of each record; those of one generation are asked for once.
@@ -269,7 +302,7 @@ extension Engine {
         return keys
     }
 
-    private static func decodeObject(_ bytes: [UInt8]) throws(StoreError) -> ObjectRow {
+    static func decodeObject(_ bytes: [UInt8]) throws(StoreError) -> ObjectRow {
         try lower(
             "reading an object",
             core: { () throws(CoreError) in
@@ -295,7 +328,8 @@ extension Engine {
         _ context: inout WorkerContext
     ) throws(StoreError) -> (object: ObjectDescription, references: [Digest]) {
         let plaintext = try context.open(
-            row.sealed, as: .metadata, name: keys.objectName(of: key), under: sealingKey)
+            row.sealed, as: .metadata, name: keys.objectName(of: key, token: row.token),
+            under: sealingKey)
         let (object, references) = try lower(
             "reading an object",
             core: { () throws(CoreError) in
@@ -311,6 +345,7 @@ extension Engine {
         guard keys.linkName(of: object.digest) == row.bodyName else {
             throw StoreError(.corrupted, "an object names another body")
         }
-        return (object, references)
+        let id = ObjectVersionID(sequence: row.sequence, token: row.token)
+        return (object.named(id), references)
     }
 }

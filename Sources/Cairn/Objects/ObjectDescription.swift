@@ -10,6 +10,8 @@ public struct ObjectDescription: Hashable, Sendable {
 
     /// The name of the object in its bucket: 1 to 1024 bytes.
     public let key: String
+    /// Which version this is; ``ObjectVersionID/null`` where the bucket keeps none.
+    public let versionID: ObjectVersionID
     /// Changes with the body, the references and all attributes but the tags.
     public let etag: ETag
     /// The digest of the body, which is also a blob of the bucket.
@@ -33,14 +35,32 @@ public struct ObjectDescription: Hashable, Sendable {
     /// Describes an object; for implementations of buckets other than Cairn's own.
     public init(
         key: String, etag: ETag, digest: Digest, byteCount: UInt64, modifiedAt: Timestamp,
-        referenceCount: Int = 0, attributes: ObjectAttributes = ObjectAttributes()
+        referenceCount: Int = 0, attributes: ObjectAttributes = ObjectAttributes(),
+        versionID: ObjectVersionID = .null
     ) {
         self.key = key
+        self.versionID = versionID
         self.etag = etag
         self.digest = digest
         self.byteCount = byteCount
         self.modifiedAt = modifiedAt
         self.referenceCount = referenceCount
         self.attributes = attributes
+    }
+
+    /// The same as another version.
+    func named(_ versionID: ObjectVersionID) -> Self {
+        Self(
+            key: key, etag: etag, digest: digest, byteCount: byteCount, modifiedAt: modifiedAt,
+            referenceCount: referenceCount, attributes: attributes, versionID: versionID)
+    }
+
+    /// The same with other tags.
+    func tagged(_ tags: [String: String]) -> Self {
+        var attributes = attributes
+        attributes.tags = tags
+        return Self(
+            key: key, etag: etag, digest: digest, byteCount: byteCount, modifiedAt: modifiedAt,
+            referenceCount: referenceCount, attributes: attributes, versionID: versionID)
     }
 }

@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
 internal import CairnCore
+internal import CairnIndex
 
 /// An object that is ready to be written: all that is sealed is sealed.
 struct PreparedObject: Sendable {
@@ -23,54 +24,235 @@ extension Transaction {
         }
     }
 
-    /// Writes an object and moves its references; its body is linked already.
+    func versioning(of bucket: BucketID) throws(StoreError) -> Versioning {
+        let settings = try row(Tables.bucketSettings, bucket.octets.bytes) {
+            (bytes) throws(CoreError) in
+            try BucketSettings(decoding: bytes)
+        }
+        return settings?.versioning ?? .off
+    }
+
+    /// Whether a token is of the kind that the bucket gives to new versions now. If not, the caller
+    /// begins anew, and this transaction must not have written anything.
+    func isCurrent(token: UInt64, in bucket: BucketID) throws(StoreError) -> Bool {
+        try (versioning(of: bucket) == .enabled) == (token != 0)
+    }
+
+    // MARK: - The latest version
+
+    /// Writes an object as the latest version; its body is linked already, its token is current.
     ///
+    /// - Returns: the name of the version.
     /// - Throws: ``StoreError`` with code `preconditionFailed`, `blobUnknown` (a reference).
+    @discardableResult
     func putObject(
         _ object: PreparedObject, in bucket: BucketID, if condition: WriteCondition
-    ) throws(StoreError) {
+    ) throws(StoreError) -> ObjectVersionID {
         let key = object.description.key
         let old = try self.object(key, in: bucket)
         guard condition.holds(for: old) else { throw Self.conditionFailed }
-        let oldNames = try linkNames(of: key, old, in: bucket)
-        let newNames = object.linkNames
-        // Added first: a blob that both versions name must not go in between.
-        for name in newNames.subtracting(oldNames) { try addReference(key, name, bucket) }
-        for name in oldNames.subtracting(newNames) { try removeReference(key, name, bucket) }
-        let rowKey = RowKey.object(bucket, key)
-        try put(Tables.objects, rowKey, object.row.encoded())
-        if let references = object.references {
-            try put(Tables.objectReferences, rowKey, references.encoded())
-        } else if let old, old.referenceCount > 0 {
-            try delete(Tables.objectReferences, rowKey)
-        }
+        var object = object
+        object.row.sequence = try nextSequence(
+            of: key, old, at: object.row.modifiedAt, in: bucket)
+        let replaced = try makeRoom(for: object.row.token, of: key, old, in: bucket)
+        try write(object, inPlaceOf: replaced, in: bucket)
         if old == nil { try add(.objects, of: bucket, 1) }
+        return ObjectVersionID(sequence: object.row.sequence, token: object.row.token)
     }
 
-    /// Deletes an object that is there, and what only it kept alive.
-    func deleteObject(
-        _ key: String, _ row: ObjectRow, in bucket: BucketID
+    /// Writes the latest version of an object anew: it stays the same version.
+    func rewriteObject(
+        _ object: PreparedObject, inPlaceOf old: ObjectRow, in bucket: BucketID
     ) throws(StoreError) {
-        for name in try linkNames(of: key, row, in: bucket) {
-            try removeReference(key, name, bucket)
-        }
-        let rowKey = RowKey.object(bucket, key)
-        try delete(Tables.objects, rowKey)
-        if row.referenceCount > 0 { try delete(Tables.objectReferences, rowKey) }
+        var object = object
+        object.row.sequence = old.sequence
+        try write(object, inPlaceOf: old, in: bucket)
+    }
+
+    /// Deletes the latest version of an object; where versions are kept, it becomes an older one.
+    ///
+    /// - Parameter marker: what is kept in that case; its token is current.
+    func deleteObject(
+        _ key: String, _ old: ObjectRow, leaving marker: ObjectRow, in bucket: BucketID
+    ) throws(StoreError) {
+        let isKept = try versioning(of: bucket) != .off
+        let sequence = try nextSequence(of: key, old, at: marker.modifiedAt, in: bucket)
+        let replaced = try makeRoom(for: marker.token, of: key, old, in: bucket)
+        if let replaced { try releaseReferences(of: key, replaced, in: bucket) }
+        try delete(Tables.objects, RowKey.object(bucket, key))
         try add(.objects, of: bucket, -1)
+        guard isKept else { return }
+        var marker = marker
+        marker.sequence = sequence
+        try putOlder(key, marker, in: bucket)
+    }
+
+    // MARK: - Any version
+
+    /// Removes one version of an object for good. If it was the latest, the one before it is.
+    ///
+    /// - Returns: false when there is no such version.
+    func deleteVersion(
+        _ id: ObjectVersionID, of key: String, in bucket: BucketID
+    ) throws(StoreError) -> Bool {
+        if let latest = try object(key, in: bucket), latest.token == id.token {
+            try releaseReferences(of: key, latest, in: bucket)
+            try delete(Tables.objects, RowKey.object(bucket, key))
+            try add(.objects, of: bucket, -1)
+        } else {
+            guard let older = try takeOlder(id, of: key, in: bucket) else { return false }
+            try releaseReferences(of: key, older, in: bucket)
+        }
+        try restoreLatest(of: key, in: bucket)
+        return true
+    }
+
+    /// An older version, or a delete marker.
+    func olderVersion(
+        _ id: ObjectVersionID, of key: String, in bucket: BucketID
+    ) throws(StoreError) -> ObjectRow? {
+        guard id.token == 0 else {
+            let rowKey = RowKey.objectVersion(
+                bucket, key, sequence: id.sequence, token: id.token)
+            return try row(Tables.objectVersions, rowKey) { (bytes) throws(CoreError) in
+                try ObjectRow(decoding: bytes)
+            }
+        }
+        // Its name does not say when it was written. Looked for only where the latest version has a
+        // name, in a bucket that keeps none any more.
+        var found: ObjectRow?
+        try forEachOlderVersion(of: key, in: bucket) { row in
+            if row.token == 0 { found = row }
+            return found == nil
+        }
+        return found
     }
 
     // MARK: -
 
+    // Behind all versions there are, also when the clock was set back.
+    private func nextSequence(
+        of key: String, _ latest: ObjectRow?, at moment: Timestamp, in bucket: BucketID
+    ) throws(StoreError) -> UInt64 {
+        var newest = latest?.sequence ?? 0
+        if try versioning(of: bucket) != .off {
+            try forEachOlderVersion(of: key, in: bucket, limit: 1) { row in
+                newest = max(newest, row.sequence)
+                return false
+            }
+        }
+        return max(UInt64(clamping: moment.nanosecondsSinceEpoch), newest + 1)
+    }
+
+    /// Makes the latest version an older one, unless the new one replaces it.
+    ///
+    /// - Returns: the null version that the new one, of that token, takes the place of.
+    private func makeRoom(
+        for token: UInt64, of key: String, _ latest: ObjectRow?, in bucket: BucketID
+    ) throws(StoreError) -> ObjectRow? {
+        if let latest, latest.token == token { return latest }
+        if let latest { try putOlder(key, latest, in: bucket) }
+        guard token == 0, try versioning(of: bucket) != .off else { return nil }
+        return try takeOlder(.null, of: key, in: bucket)
+    }
+
+    private func putOlder(
+        _ key: String, _ row: ObjectRow, in bucket: BucketID
+    ) throws(StoreError) {
+        let rowKey = RowKey.objectVersion(bucket, key, sequence: row.sequence, token: row.token)
+        try put(Tables.objectVersions, rowKey, row.encoded())
+        try add(.olderVersions, of: bucket, 1)
+    }
+
+    private func takeOlder(
+        _ id: ObjectVersionID, of key: String, in bucket: BucketID
+    ) throws(StoreError) -> ObjectRow? {
+        guard let row = try olderVersion(id, of: key, in: bucket) else { return nil }
+        let rowKey = RowKey.objectVersion(bucket, key, sequence: row.sequence, token: row.token)
+        try delete(Tables.objectVersions, rowKey)
+        try add(.olderVersions, of: bucket, -1)
+        return row
+    }
+
+    private func restoreLatest(of key: String, in bucket: BucketID) throws(StoreError) {
+        guard try object(key, in: bucket) == nil else { return }
+        var newest: ObjectRow?
+        try forEachOlderVersion(of: key, in: bucket, limit: 1) { row in
+            newest = row
+            return false
+        }
+        guard let newest, !newest.isDeleteMarker else { return }
+        _ = try takeOlder(
+            ObjectVersionID(sequence: newest.sequence, token: newest.token), of: key, in: bucket)
+        try put(Tables.objects, RowKey.object(bucket, key), newest.encoded())
+        try add(.objects, of: bucket, 1)
+    }
+
+    // The newest first; `body` says whether to go on.
+    private func forEachOlderVersion(
+        of key: String, in bucket: BucketID, limit: Int = RowPages.rowCountMax,
+        _ body: (ObjectRow) -> Bool
+    ) throws(StoreError) {
+        let prefix = RowKey.objectVersions(bucket, key)
+        var from = prefix
+        while true {
+            let rows = try scan(Tables.objectVersions, from: from, prefix: prefix, limit: limit)
+            for entry in rows {
+                let row = try lower(
+                    "reading a version of an object",
+                    core: { () throws(CoreError) in
+                        try ObjectRow(decoding: entry.value)
+                    })
+                guard body(row) else { return }
+            }
+            guard rows.count == limit, let last = rows.last else { return }
+            from = last.key + [0]
+        }
+    }
+
+    // MARK: - References
+
+    private func write(
+        _ object: PreparedObject, inPlaceOf old: ObjectRow?, in bucket: BucketID
+    ) throws(StoreError) {
+        let (key, token) = (object.description.key, object.row.token)
+        let oldNames = try linkNames(of: key, old, in: bucket)
+        let newNames = object.linkNames
+        // Added first: a blob that both versions name must not go in between.
+        for name in newNames.subtracting(oldNames) {
+            try addReference(key, token, name, bucket)
+        }
+        for name in oldNames.subtracting(newNames) {
+            try removeReference(key, token, name, bucket)
+        }
+        try put(Tables.objects, RowKey.object(bucket, key), object.row.encoded())
+        let part = RowKey.objectPart(bucket, key, token: token)
+        if let references = object.references {
+            try put(Tables.objectReferences, part, references.encoded())
+        } else if let old, old.referenceCount > 0 {
+            try delete(Tables.objectReferences, part)
+        }
+    }
+
+    private func releaseReferences(
+        of key: String, _ row: ObjectRow, in bucket: BucketID
+    ) throws(StoreError) {
+        for name in try linkNames(of: key, row, in: bucket) {
+            try removeReference(key, row.token, name, bucket)
+        }
+        guard row.referenceCount > 0 else { return }
+        try delete(Tables.objectReferences, RowKey.objectPart(bucket, key, token: row.token))
+    }
+
     private func linkNames(
         of key: String, _ row: ObjectRow?, in bucket: BucketID
     ) throws(StoreError) -> Set<LinkName> {
-        guard let row else { return [] }
+        guard let row, !row.isDeleteMarker else { return [] }
         var names = Set(row.ownReferences)
         names.insert(row.bodyName)
         guard row.referenceCount > 0 else { return names }
         let references = try self.row(
-            Tables.objectReferences, RowKey.object(bucket, key)
+            Tables.objectReferences, RowKey.objectPart(bucket, key, token: row.token)
         ) { (bytes) throws(CoreError) in
             try ObjectReferencesRow(decoding: bytes)
         }
@@ -81,7 +263,7 @@ extension Transaction {
     }
 
     private func addReference(
-        _ key: String, _ name: LinkName, _ bucket: BucketID
+        _ key: String, _ token: UInt64, _ name: LinkName, _ bucket: BucketID
     ) throws(StoreError) {
         guard var link = try link(bucket, name) else {
             throw StoreError(.blobUnknown, "the object refers to a blob that the bucket lacks")
@@ -91,17 +273,17 @@ extension Transaction {
         }
         link.referenceCount += 1
         try put(link, bucket, name)
-        try put(Tables.references, RowKey.reference(bucket, name, key), [])
+        try put(Tables.references, RowKey.reference(bucket, name, key, token: token), [])
     }
 
     private func removeReference(
-        _ key: String, _ name: LinkName, _ bucket: BucketID
+        _ key: String, _ token: UInt64, _ name: LinkName, _ bucket: BucketID
     ) throws(StoreError) {
         guard var link = try link(bucket, name), link.referenceCount > 0 else {
             throw StoreError(.corrupted, "an object refers to a blob that does not know it")
         }
         link.referenceCount -= 1
-        try delete(Tables.references, RowKey.reference(bucket, name, key))
+        try delete(Tables.references, RowKey.reference(bucket, name, key, token: token))
         if link.referenceCount == 0, !link.isPinned {
             try unlink(link, bucket, name)
         } else {

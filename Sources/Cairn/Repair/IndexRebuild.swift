@@ -164,13 +164,17 @@ struct IndexRebuild {
                     Int64(clamping: link.byteCount)
             }
         }
-        for try await rows in pages(of: Tables.objects) {
-            for row in rows {
-                let bucket = try RowKey.bucketID(prefixing: row.key)
-                usage[bucket, default: [:]][.objects, default: 0] += 1
-            }
-            try await engine.transact { (transaction) throws(StoreError) in
-                for row in rows { try transaction.putReferences(ofObject: row) }
+        for (table, counter) in [
+            (Tables.objects, UsageCounter.objects), (Tables.objectVersions, .olderVersions),
+        ] {
+            for try await rows in pages(of: table) {
+                for row in rows {
+                    let bucket = try RowKey.bucketID(prefixing: row.key)
+                    usage[bucket, default: [:]][counter, default: 0] += 1
+                }
+                try await engine.transact { (transaction) throws(StoreError) in
+                    for row in rows { try transaction.putReferences(ofObject: row) }
+                }
             }
         }
         for try await rows in pages(of: Tables.objectReferences) {
@@ -269,21 +273,26 @@ extension Transaction {
 
     fileprivate func putReferences(ofObject row: IndexEntry) throws(StoreError) {
         // One that is damaged is reported by whoever reads it.
-        guard let object = try? ObjectRow(decoding: row.value) else { return }
-        try putReferences([object.bodyName] + object.ownReferences, of: row)
+        guard let object = try? ObjectRow(decoding: row.value), !object.isDeleteMarker else {
+            return
+        }
+        let key = RowKey.objectKey(ofVersionName: row.key.dropFirst(Octets16.byteCount))
+        try putReferences(
+            [object.bodyName] + object.ownReferences, of: row,
+            RowKey.versionName(key, token: object.token))
     }
 
     fileprivate func putReferences(ofReferencesRow row: IndexEntry) throws(StoreError) {
         guard let references = try? ObjectReferencesRow(decoding: row.value) else { return }
-        try putReferences(references.names, of: row)
+        try putReferences(
+            references.names, of: row, Array(row.key.dropFirst(Octets16.byteCount)))
     }
 
     private func putReferences(
-        _ names: [LinkName], of row: IndexEntry
+        _ names: [LinkName], of row: IndexEntry, _ version: [UInt8]
     ) throws(StoreError) {
         let bucket = try RowKey.bucketID(prefixing: row.key)
-        let key = Array(row.key.dropFirst(Octets16.byteCount))
-        for name in names { try put(Tables.references, RowKey.link(bucket, name) + key, []) }
+        for name in names { try put(Tables.references, RowKey.link(bucket, name) + version, []) }
     }
 }
 

@@ -30,6 +30,7 @@ final class Engine: Sendable {
     let inFlight = InFlightChunks()
     let liveUploads = LiveUploads()
     let leases = RootLeases()
+    let knownVersionings = KnownVersionings()
     let placing = EpochGate()
     let segmentPins = SegmentPins()
     private let closed = Atomic(false)
@@ -142,11 +143,18 @@ struct Transaction {
     func scan(
         _ table: IndexTable, prefix: [UInt8], limit: Int
     ) throws(StoreError) -> [IndexEntry] {
+        try scan(table, from: prefix, prefix: prefix, limit: limit)
+    }
+
+    /// The first rows from a key on whose keys begin with `prefix`.
+    func scan(
+        _ table: IndexTable, from: [UInt8], prefix: [UInt8], limit: Int
+    ) throws(StoreError) -> [IndexEntry] {
         try lower(
             "reading \(table.name)",
             index: { () throws(IndexError) in
                 try base.scan(
-                    table, from: prefix, before: firstKey(behindPrefix: prefix), limit: limit)
+                    table, from: from, before: firstKey(behindPrefix: prefix), limit: limit)
             })
     }
 

@@ -7,6 +7,10 @@ internal import CairnIndex
 // are deleted here, a page at a time; each page is one transaction, so a kill loses nothing.
 extension Engine {
     private static let deletedRowCountMax = 256
+    private static let objectTables = [
+        Tables.bucketSettings, Tables.objects, Tables.objectVersions, Tables.objectReferences,
+        Tables.references,
+    ]
 
     /// Deletes the contents of all buckets that were deleted.
     ///
@@ -48,7 +52,7 @@ extension Engine {
         return try await transact { (transaction) throws(StoreError) -> Bool in
             let prefix = bucket.octets.bytes
             let rest = Self.deletedRowCountMax
-            for table in [Tables.objects, Tables.objectReferences, Tables.references] {
+            for table in Self.objectTables {
                 let rows = try transaction.scan(table, prefix: prefix, limit: rest)
                 for row in rows { try transaction.delete(table, row.key) }
                 if !rows.isEmpty { return true }
@@ -82,10 +86,11 @@ extension Engine {
 extension Transaction {
     /// Fails when a bucket holds anything.
     func checkEmpty(_ bucket: BucketID) throws(StoreError) {
-        for table in [Tables.links, Tables.objects, Tables.uploads] {
+        for table in [Tables.links, Tables.objects, Tables.objectVersions, Tables.uploads] {
             guard try scan(table, prefix: bucket.octets.bytes, limit: 1).isEmpty else {
                 throw StoreError(
-                    .bucketNotEmpty, "the bucket has blobs, objects or uploads; delete them")
+                    .bucketNotEmpty,
+                    "the bucket has blobs, objects, versions or uploads; delete them")
             }
         }
     }

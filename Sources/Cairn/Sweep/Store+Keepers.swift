@@ -75,6 +75,6 @@ extension Bucket {
             try snapshot.scan(
                 Tables.references, prefix: prefix, limit: BlobKeeper.objectKeyCountMax)
         }
-        return rows.map { String(decoding: $0.key.dropFirst(prefix.count), as: UTF8.self) }
+        return rows.map { RowKey.objectKey(ofVersionName: $0.key.dropFirst(prefix.count)) }
     }
 }

@@ -220,18 +220,25 @@ public final class UploadSession: Sendable {
             [bucketID, keys, engine] (blob) throws(StoreError) in
             let object = try await engine.prepareObject(
                 draft, digest: blob.description.digest, byteCount: blob.description.byteCount,
-                modifiedAt: engine.clock.now(), in: bucketID, keys)
+                modifiedAt: engine.clock.now(), token: engine.newToken(in: bucketID), in: bucketID,
+                keys)
             return { (transaction) throws(StoreError) in
+                guard try transaction.isCurrent(token: object.row.token, in: bucketID) else {
+                    return nil
+                }
                 try transaction.link(blob, in: bucketID)
-                try transaction.putObject(object, in: bucketID, if: condition)
-                return object.description
+                let version = try transaction.putObject(object, in: bucketID, if: condition)
+                return object.description.named(version)
             }
         }
     }
 
-    private typealias Linking<R> = @Sendable (Transaction) throws(StoreError) -> R
+    private typealias Linking<R> = @Sendable (Transaction) throws(StoreError) -> R?
 
     /// Ends the session with a transaction of the caller that links the blob.
+    ///
+    /// - Parameter linking: makes what the transaction does; asked again when that has found,
+    ///   before it wrote anything, that it was made for what is not any more, and has answered nil.
     private func commit<R: Sendable>(
         expecting expected: Digest?, isPinned: Bool,
         linking: (PreparedBlob) async throws(StoreError) -> Linking<R>
@@ -239,13 +246,18 @@ public final class UploadSession: Sendable {
         let blob = try await beginCommit(expecting: expected, isPinned: isPinned)
         let result: Result<R, StoreError>
         do throws(StoreError) {
-            let link = try await linking(blob)
-            result = .success(
-                try await engine.transact(needsSegments: blob.needsSegments) {
+            var linked: R?
+            repeat {
+                let link = try await linking(blob)
+                linked = try await engine.transact(needsSegments: blob.needsSegments) {
                     [self] (transaction) throws(StoreError) in
+                    guard let linked = try link(transaction) else { return nil }
                     try pass(to: transaction)
-                    return try link(transaction)
-                })
+                    return linked
+                }
+            } while linked == nil
+            guard let linked else { throw StoreError(.io, "a commit ended without a result") }
+            result = .success(linked)
         } catch {
             result = .failure(error)
         }

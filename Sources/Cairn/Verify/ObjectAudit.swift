@@ -13,6 +13,7 @@ struct ObjectAudit {
     let bucket: BucketID
     let keys: BucketKeys
     private(set) var objectCount: UInt64 = 0
+    private(set) var olderVersionCount: UInt64 = 0
     private(set) var problems: [String] = []
     private var nameCount: UInt64 = 0
     private var referenceCount: UInt64 = 0
@@ -32,6 +33,10 @@ struct ObjectAudit {
     mutating func run(counted: UInt64) async throws(StoreError) {
         for try await rows in pages(of: Tables.objects) {
             objectCount += UInt64(rows.count)
+            for row in rows { try await checkObject(row) }
+        }
+        for try await rows in pages(of: Tables.objectVersions) {
+            olderVersionCount += UInt64(rows.count)
             for row in rows { try await checkObject(row) }
         }
         var group = ReferenceGroup()
@@ -67,11 +72,21 @@ struct ObjectAudit {
     }
 
     private mutating func checkObject(_ row: IndexEntry) async throws(StoreError) {
-        let key = String(decoding: row.key.dropFirst(Octets16.byteCount), as: UTF8.self)
+        let key = RowKey.objectKey(ofVersionName: row.key.dropFirst(Octets16.byteCount))
         do throws(StoreError) {
+            let object = try Engine.decodeObject(row.value)
+            let isLatest = row.key == RowKey.object(bucket, key)
+            let older = RowKey.objectVersion(
+                bucket, key, sequence: object.sequence, token: object.token)
+            guard isLatest ? !object.isDeleteMarker : row.key == older else {
+                return add("an object has a key that leads elsewhere")
+            }
+            guard !object.isDeleteMarker else { return }
+            let id = ObjectVersionID(sequence: object.sequence, token: object.token)
             guard
-                let found = try await engine.findObject(key, in: bucket, keys, as: snapshot)
-            else { return add("an object has a key that leads elsewhere") }
+                let found = try await engine.findObject(
+                    key, version: id, in: bucket, keys, as: snapshot)
+            else { return add("a version of an object is not found by its name") }
             let names = Set([found.description.digest] + found.references).map(keys.linkName)
             nameCount += UInt64(names.count)
             let bucket = bucket
@@ -79,7 +94,8 @@ struct ObjectAudit {
                 (
                     try snapshot.getMany(Tables.links, names.map { RowKey.link(bucket, $0) }),
                     try snapshot.getMany(
-                        Tables.references, names.map { RowKey.reference(bucket, $0, key) })
+                        Tables.references,
+                        names.map { RowKey.reference(bucket, $0, key, token: id.token) })
                 )
             }
             if links.contains(nil) { add("an object refers to a blob that the bucket lacks") }

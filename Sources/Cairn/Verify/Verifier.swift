@@ -128,6 +128,7 @@ private struct Verifier {
         }
         for problem in audit.problems { report.add(problem, bucket: bucket.name) }
         found[.objects] = audit.objectCount
+        found[.olderVersions] = audit.olderVersionCount
         try await checkUsage(of: bucket, found, snapshot)
     }
 

@@ -38,6 +38,8 @@ public struct BucketInfo: Codable, Hashable, Sendable {
     public var logicalByteCount: UInt64
     /// How many objects the bucket holds.
     public var objectCount: UInt64
+    /// Their older versions and delete markers.
+    public var olderVersionCount: UInt64
     /// The customer key that wraps the bucket's keys; nil is the store's own.
     public var customerKey: String?
     /// How often the bucket's data key was replaced, plus one.
@@ -48,7 +50,8 @@ public struct BucketInfo: Codable, Hashable, Sendable {
     /// Makes a description from its parts.
     public init(
         name: String, id: String, createdAt: String, blobCount: UInt64, logicalByteCount: UInt64,
-        objectCount: UInt64, customerKey: String?, keyGeneration: UInt32, deduplication: String
+        objectCount: UInt64, olderVersionCount: UInt64, customerKey: String?, keyGeneration: UInt32,
+        deduplication: String
     ) {
         self.name = name
         self.id = id
@@ -56,6 +59,7 @@ public struct BucketInfo: Codable, Hashable, Sendable {
         self.blobCount = blobCount
         self.logicalByteCount = logicalByteCount
         self.objectCount = objectCount
+        self.olderVersionCount = olderVersionCount
         self.customerKey = customerKey
         self.keyGeneration = keyGeneration
         self.deduplication = deduplication

@@ -355,7 +355,8 @@ extension BucketInfo {
         self.init(
             name: bucket.name, id: bucket.id, createdAt: bucket.createdAt.description,
             blobCount: UInt64(bucket.blobCount), logicalByteCount: UInt64(bucket.logicalByteCount),
-            objectCount: UInt64(bucket.objectCount), customerKey: bucket.encryption.keyText,
+            objectCount: bucket.objectCount,
+            olderVersionCount: bucket.olderVersionCount, customerKey: bucket.encryption.keyText,
             keyGeneration: bucket.keyGeneration, deduplication: bucket.deduplication.name)
     }
 }

@@ -9,7 +9,7 @@ struct BucketCommand: AsyncParsableCommand {
         abstract: "Create, list, describe and remove buckets, and govern their keys.",
         subcommands: [
             Create.self, List.self, Describe.self, Remove.self, SetKey.self, RotateKey.self,
-            Rewrap.self, Shred.self, Purge.self,
+            Rewrap.self, Shred.self, Purge.self, Versions.self,
         ])
 
     /// Creates a bucket.
@@ -86,10 +86,39 @@ struct BucketCommand: AsyncParsableCommand {
                 ("blobs", "\(bucket.blobCount)"),
                 ("bytes", "\(bucket.logicalByteCount)"),
                 ("objects", "\(bucket.objectCount)"),
+                ("older versions", "\(bucket.olderVersionCount)"),
                 ("key", bucket.customerKey ?? "the store's own"),
                 ("key generation", "\(bucket.keyGeneration)"),
                 ("deduplication", bucket.deduplication),
             ])
+        }
+    }
+
+    /// Tells or sets whether a bucket keeps versions of its objects.
+    struct Versions: StoreCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "versioning",
+            abstract: "Print or set whether a bucket keeps older versions of its objects.",
+            discussion: """
+                `enabled` keeps what writes and removals replace; `suspended` keeps what there is, \
+                and no more; `off` is how buckets begin.
+                """)
+
+        @OptionGroup var options: StoreOptions
+
+        @Argument(help: "The bucket's name.")
+        var name: String
+
+        @Argument(help: ArgumentHelp("What it is to be.", valueName: "enabled|suspended"))
+        var versioning: String?
+
+        func perform() async throws {
+            let value = try await withAccess {
+                try await $0.versioning(of: name, setting: versioning)
+            }
+            try options.json
+                ? Output.json(Document.Versioning(bucket: name, versioning: value))
+                : Output.line(value)
         }
     }
 

@@ -13,8 +13,8 @@ struct ObjectCommand: AsyncParsableCommand {
             change.
             """,
         subcommands: [
-            ObjectPutCommand.self, ObjectGetCommand.self, ObjectListCommand.self, Head.self,
-            Copy.self, Move.self, Remove.self, Tag.self,
+            ObjectPutCommand.self, ObjectGetCommand.self, ObjectListCommand.self,
+            ObjectVersionsCommand.self, Head.self, Copy.self, Move.self, Remove.self, Tag.self,
         ])
 
     /// Describes an object.
@@ -23,15 +23,18 @@ struct ObjectCommand: AsyncParsableCommand {
 
         @OptionGroup var options: StoreOptions
         @OptionGroup var target: ObjectArguments
+        @OptionGroup var version: VersionOption
 
         func perform() async throws {
             let object = try await withAccess {
-                try await $0.object(.head(bucket: target.bucket, key: target.key))
+                try await $0.object(
+                    .head(bucket: target.bucket, key: target.key, version: version.version))
             }
             if options.json { return try Output.json(object) }
             let attributes = object.attributes
             var rows = [
-                ("key", Output.printable(object.key)), ("etag", object.etag),
+                ("key", Output.printable(object.key)), ("version", object.version),
+                ("etag", object.etag),
                 ("digest", object.digest),
                 ("bytes", "\(object.byteCount)"), ("modified", object.modifiedAt),
                 ("references", "\(object.referenceCount)"),
@@ -87,7 +90,8 @@ struct ObjectCommand: AsyncParsableCommand {
             abstract: "Remove objects.",
             discussion: """
                 The command stops at the first object that it cannot remove; those before it are \
-                gone.
+                gone. Where the bucket keeps versions, a removed object stays as an older one; \
+                --version removes one version for good.
                 """)
 
         @OptionGroup var options: StoreOptions
@@ -101,16 +105,26 @@ struct ObjectCommand: AsyncParsableCommand {
         @Option(help: ArgumentHelp("Only if the one object has this tag.", valueName: "etag"))
         var ifMatch: String?
 
+        @OptionGroup var version: VersionOption
+
         func validate() throws {
-            if ifMatch != nil, keys.count != 1 {
-                throw ValidationError("--if-match goes with one object.")
+            guard ifMatch != nil || version.version != nil else { return }
+            guard keys.count == 1 else {
+                throw ValidationError("--if-match and --version go with one object.")
+            }
+            if ifMatch != nil, version.version != nil {
+                throw ValidationError("--if-match and --version exclude each other.")
             }
         }
 
         func perform() async throws {
             try await withAccess { access in
                 for key in keys {
-                    try await access.deleteObject(key, in: bucket, ifMatch: ifMatch)
+                    if let version = version.version {
+                        try await access.deleteVersion(version, ofObject: key, in: bucket)
+                    } else {
+                        try await access.deleteObject(key, in: bucket, ifMatch: ifMatch)
+                    }
                 }
             }
             if options.json { try Output.json(Document.RemovedObjects(bucket: bucket, keys: keys)) }
@@ -146,6 +160,12 @@ struct ObjectArguments: ParsableArguments {
 
     @Argument(help: "The object's key.")
     var key: String
+}
+
+/// Which version of an object.
+struct VersionOption: ParsableArguments {
+    @Option(help: ArgumentHelp("The version (default: the latest).", valueName: "version"))
+    var version: String?
 }
 
 /// When a command may write an object.

@@ -15,6 +15,7 @@ struct ObjectGetCommand: StoreCommand {
 
     @OptionGroup var options: StoreOptions
     @OptionGroup var target: ObjectArguments
+    @OptionGroup var version: VersionOption
 
     @Option(
         name: .shortAndLong,
@@ -41,7 +42,8 @@ struct ObjectGetCommand: StoreCommand {
             defer { progress.clear() }
             return try await OutputFile.writing(output, progress: { progress.add($0) }) { sink in
                 try await access.getObject(
-                    target.key, in: target.bucket, range: range, into: sink)
+                    target.key, version: version.version, in: target.bucket, range: range,
+                    into: sink)
             }
         }
         if options.json {

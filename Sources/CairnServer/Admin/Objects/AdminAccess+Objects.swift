@@ -22,6 +22,38 @@ extension AdminAccess {
         return listing
     }
 
+    /// Lists versions of objects: keys in byte order, of each key the newest first.
+    public func objectVersions(
+        in bucket: String, _ request: ObjectListRequest
+    ) async throws(AdminError) -> ObjectVersionListing {
+        guard
+            case .versions(let listing) = try await perform(
+                .listVersions(bucket: bucket, request))
+        else { throw AdminClient.malformed }
+        return listing
+    }
+
+    /// Tells whether a bucket keeps versions of its objects; sets it first, if asked.
+    public func versioning(
+        of bucket: String, setting versioning: String? = nil
+    ) async throws(AdminError) -> String {
+        guard
+            case .versioning(let value) = try await perform(
+                .versioning(bucket: bucket, versioning))
+        else { throw AdminClient.malformed }
+        return value
+    }
+
+    /// Removes a version of an object for good. Durable on return.
+    public func deleteVersion(
+        _ version: String, ofObject key: String, in bucket: String
+    ) async throws(AdminError) {
+        guard
+            case .done = try await perform(
+                .deleteVersion(bucket: bucket, key: key, version: version))
+        else { throw AdminClient.malformed }
+    }
+
     /// Deletes an object. Durable on return.
     public func deleteObject(
         _ key: String, in bucket: String, ifMatch etag: String? = nil
@@ -33,15 +65,18 @@ extension AdminAccess {
     /// Reads an object or a part of it, in order.
     ///
     /// - Parameters:
+    ///   - version: which version; nil is the latest.
     ///   - range: `A-B`, `A-` or `-N`, as ``ByteRange`` reads it; nil is the whole object.
     ///   - sink: called with one buffer after the other; reading waits for it to return.
     /// - Throws: `objectUnknown`, `rangeInvalid` (malformed, or past the end), `corrupted`,
     ///   `sinkFailed`.
     public func getObject(
-        _ key: String, in bucket: String, range: String?, into sink: @escaping AdminByteSink
+        _ key: String, version: String? = nil, in bucket: String, range: String?,
+        into sink: @escaping AdminByteSink
     ) async throws(AdminError) -> ObjectInfo {
+        let head = ObjectRequest.head(bucket: bucket, key: key, version: version)
         while true {
-            let object = try await object(.head(bucket: bucket, key: key))
+            let object = try await object(head)
             let range = try range.map { (text) throws(AdminError) in
                 guard let range = ByteRange(text)?.resolved(byteCount: object.byteCount) else {
                     throw AdminError(
@@ -57,7 +92,7 @@ extension AdminAccess {
             } catch {
                 // Replaced in between, and its body gone: nothing was sent yet.
                 guard error.code.name == "blobUnknown",
-                    try await self.object(.head(bucket: bucket, key: key)) != object
+                    try await self.object(head) != object
                 else { throw error }
             }
         }

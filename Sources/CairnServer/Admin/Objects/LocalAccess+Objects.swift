@@ -21,8 +21,12 @@ extension LocalAccess {
 
     private func answer(_ request: ObjectRequest) async throws(StoreError) -> ObjectAnswer {
         switch request {
-        case .head(let bucket, let key):
-            return .object(ObjectInfo(try await self.bucket(named: bucket).headObject(key)))
+        case .head(let bucket, let key, let version):
+            let bucket = try await self.bucket(named: bucket)
+            guard let version else { return .object(ObjectInfo(try await bucket.headObject(key))) }
+            return .object(
+                ObjectInfo(
+                    try await bucket.headObject(key, version: ObjectVersionID(checking: version))))
         case .list(let bucket, let request):
             let page = try await self.bucket(named: bucket).objects(
                 prefix: request.prefix, delimiter: request.delimiter,
@@ -45,9 +49,41 @@ extension LocalAccess {
         case .delete(let bucket, let key, let etag):
             try await self.bucket(named: bucket).deleteObject(key, ifMatch: etag.map { ETag($0) })
             return .done
+        case .listVersions, .deleteVersion, .versioning: return try await answerVersions(request)
         case .setTags(let bucket, let key, let tags):
             return .object(
                 ObjectInfo(try await self.bucket(named: bucket).setTags(tags, of: key)))
+        }
+    }
+
+    private func answerVersions(
+        _ request: ObjectRequest
+    ) async throws(StoreError) -> ObjectAnswer {
+        switch request {
+        case .listVersions(let bucket, let request):
+            let page = try await self.bucket(named: bucket).objectVersions(
+                prefix: request.prefix, from: ObjectVersionCursor(checking: request.after),
+                limit: request.limit)
+            return .versions(
+                ObjectVersionListing(
+                    versions: page.versions.map { ObjectVersionInfo($0) },
+                    next: page.next?.description))
+        case .deleteVersion(let bucket, let key, let version):
+            try await self.bucket(named: bucket).deleteObject(
+                key, version: ObjectVersionID(checking: version))
+            return .done
+        case .versioning(let bucket, let wanted):
+            let bucket = try await self.bucket(named: bucket)
+            if let wanted {
+                let named = Versioning.allCases.first { "\($0)" == wanted }
+                guard let named else {
+                    throw StoreError(
+                        .invalidArgument, "versioning is off, enabled or suspended, not \(wanted)")
+                }
+                try await bucket.setVersioning(named)
+            }
+            return .versioning("\(try await bucket.versioning())")
+        default: return .done
         }
     }
 
@@ -78,10 +114,20 @@ extension ObjectPut {
 extension ObjectInfo {
     init(_ object: ObjectDescription) {
         self.init(
-            key: object.key, etag: object.etag.description, digest: object.digest.description,
+            key: object.key, version: object.versionID.description, etag: object.etag.description,
+            digest: object.digest.description,
             byteCount: object.byteCount, modifiedAt: object.modifiedAt.description,
             referenceCount: object.referenceCount,
             attributes: ObjectAttributesInfo(object.attributes))
+    }
+}
+
+extension ObjectVersionInfo {
+    init(_ version: ObjectVersion) {
+        self.init(
+            key: version.key, version: version.id.description, isLatest: version.isLatest,
+            modifiedAt: version.modifiedAt.description,
+            object: version.object.map { ObjectInfo($0) })
     }
 }
 
@@ -126,12 +172,22 @@ extension WriteCondition {
     }
 }
 
-extension ObjectCursor {
+extension LosslessStringConvertible {
+    /// The cursor of a list, if one is given.
     fileprivate init?(checking text: String?) throws(StoreError) {
         guard let text else { return nil }
-        guard let cursor = Self(text) else {
+        guard let value = Self(text) else {
             throw StoreError(.invalidArgument, "the cursor is not one that a list gave")
         }
-        self = cursor
+        self = value
+    }
+}
+
+extension ObjectVersionID {
+    fileprivate init(checking text: String) throws(StoreError) {
+        guard let id = Self(text) else {
+            throw StoreError(.invalidArgument, "\(text) does not name a version")
+        }
+        self = id
     }
 }

@@ -2,14 +2,21 @@
 
 /// A call on the objects of a bucket. All changes are durable when the answer comes.
 public enum ObjectRequest: Codable, Hashable, Sendable {
-    /// Describes an object. Answers `object`.
-    case head(bucket: String, key: String)
+    /// Describes an object, or a version of it. Answers `object`.
+    case head(bucket: String, key: String, version: String?)
     /// Lists objects in the byte order of their keys. Answers `listing`.
     case list(bucket: String, ObjectListRequest)
     /// Copies an object, or gives it another key. Answers `object`, as it is there.
     case transfer(ObjectTransfer)
     /// Deletes an object, if it has this tag. Answers `done`.
     case delete(bucket: String, key: String, ifMatch: String?)
+    /// Lists versions of objects; there are no common prefixes. Answers `versions`.
+    case listVersions(bucket: String, ObjectListRequest)
+    /// Removes a version of an object for good. Answers `done`.
+    case deleteVersion(bucket: String, key: String, version: String)
+    /// Whether a bucket keeps versions of its objects: `off`, `enabled` or `suspended`; one that is
+    /// not nil is set first. Answers `versioning`.
+    case versioning(bucket: String, String?)
     /// Gives an object other tags. Answers `object`.
     case setTags(bucket: String, key: String, tags: [String: String])
 }
@@ -109,6 +116,10 @@ public enum ObjectAnswer: Codable, Hashable, Sendable {
     case object(ObjectInfo)
     /// A page of objects.
     case listing(ObjectListing)
+    /// A page of versions.
+    case versions(ObjectVersionListing)
+    /// Whether a bucket keeps versions of its objects.
+    case versioning(String)
     /// Nothing more to say.
     case done
 }

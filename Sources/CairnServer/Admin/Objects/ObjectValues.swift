@@ -27,6 +27,8 @@ public struct ObjectAttributesInfo: Codable, Hashable, Sendable {
 public struct ObjectInfo: Codable, Hashable, Sendable {
     /// The object's key.
     public var key: String
+    /// Which version this is; `null` where the bucket keeps none.
+    public var version: String
     /// The tag of its state.
     public var etag: String
     /// The digest of its body, such as `sha256:...`.
@@ -42,10 +44,12 @@ public struct ObjectInfo: Codable, Hashable, Sendable {
 
     /// Makes a description from its parts.
     public init(
-        key: String, etag: String, digest: String, byteCount: UInt64, modifiedAt: String,
+        key: String, version: String, etag: String, digest: String, byteCount: UInt64,
+        modifiedAt: String,
         referenceCount: Int, attributes: ObjectAttributesInfo
     ) {
         self.key = key
+        self.version = version
         self.etag = etag
         self.digest = digest
         self.byteCount = byteCount
@@ -68,6 +72,45 @@ public struct ObjectListing: Codable, Hashable, Sendable {
     public init(objects: [ObjectInfo], commonPrefixes: [String], next: String?) {
         self.objects = objects
         self.commonPrefixes = commonPrefixes
+        self.next = next
+    }
+}
+
+/// One version of an object, or a delete marker.
+public struct ObjectVersionInfo: Codable, Hashable, Sendable {
+    /// The object's key.
+    public var key: String
+    /// The name of the version.
+    public var version: String
+    /// Whether it is the latest one.
+    public var isLatest: Bool
+    /// When it was written, or the object was deleted, RFC 3339.
+    public var modifiedAt: String
+    /// What is known of it; nil for a delete marker.
+    public var object: ObjectInfo?
+
+    /// Makes a description from its parts.
+    public init(
+        key: String, version: String, isLatest: Bool, modifiedAt: String, object: ObjectInfo?
+    ) {
+        self.key = key
+        self.version = version
+        self.isLatest = isLatest
+        self.modifiedAt = modifiedAt
+        self.object = object
+    }
+}
+
+/// One page of versions.
+public struct ObjectVersionListing: Codable, Hashable, Sendable {
+    /// The versions of this page.
+    public var versions: [ObjectVersionInfo]
+    /// Where the next page starts; nil on the last page.
+    public var next: String?
+
+    /// Makes a page from its parts.
+    public init(versions: [ObjectVersionInfo], next: String?) {
+        self.versions = versions
         self.next = next
     }
 }

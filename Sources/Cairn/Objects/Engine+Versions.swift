@@ -1,0 +1,88 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+internal import Synchronization
+
+/// What was last seen of the settings of buckets, so that a write need not look.
+///
+/// The transaction that writes looks again, so nothing here has to be right. Thread-safe.
+final class KnownVersionings: Sendable {
+    /// So many buckets are written to at a time; more begin anew.
+    private static let countMax = 4096
+
+    private struct Known {
+        var versioning: Versioning
+        var changeCount: UInt64
+    }
+
+    private let known = Mutex<[BucketID: Known]>([:])
+
+    /// - Parameter changeCount: that of the engine now.
+    func versioning(of bucket: BucketID, _ changeCount: UInt64) -> Versioning? {
+        known.withLock { known in
+            guard let entry = known[bucket], entry.changeCount == changeCount else { return nil }
+            return entry.versioning
+        }
+    }
+
+    /// - Parameter changeCount: that of the engine before the settings were read.
+    func note(_ versioning: Versioning, of bucket: BucketID, _ changeCount: UInt64) {
+        known.withLock { known in
+            if known.count >= Self.countMax { known = [:] }
+            known[bucket] = Known(versioning: versioning, changeCount: changeCount)
+        }
+    }
+}
+
+extension Engine {
+    /// Whether a bucket keeps versions of its objects.
+    func versioning(of bucket: BucketID) async throws(StoreError) -> Versioning {
+        let changeCount = bucketChangeCount
+        if let known = knownVersionings.versioning(of: bucket, changeCount) { return known }
+        let bytes = try await read("reading the settings of a bucket") {
+            (index) throws(IndexError) in
+            try index.get(Tables.bucketSettings, bucket.octets.bytes)
+        }
+        let settings = try lower(
+            "reading the settings of a bucket",
+            core: { () throws(CoreError) in
+                try bytes.map { bytes throws(CoreError) in try BucketSettings(decoding: bytes) }
+            })
+        let versioning = settings?.versioning ?? .off
+        knownVersionings.note(versioning, of: bucket, changeCount)
+        return versioning
+    }
+
+    /// The token of a version to be written: random where versions are kept, else that of the null
+    /// version. The transaction checks that it still is of that kind.
+    func newToken(in bucket: BucketID) async throws(StoreError) -> UInt64 {
+        guard try await versioning(of: bucket) == .enabled else { return 0 }
+        var bytes = [UInt8](repeating: 0, count: 8)
+        var span = bytes.mutableSpan
+        random.fill(&span)
+        return max(1, bytes.span.littleEndian(UInt64.self, at: 0))
+    }
+
+    func newDeleteMarker(in bucket: BucketID) async throws(StoreError) -> ObjectRow {
+        ObjectRow(deleteMarker: try await newToken(in: bucket), at: clock.now())
+    }
+}
+
+extension Engine {
+    func describeVersions(
+        _ rows: [VersionRow], in bucket: BucketID, _ keys: BucketKeys
+    ) async throws(StoreError) -> [ObjectVersion] {
+        var found: [ObjectRow] = []
+        for row in rows { found.append(try Self.decodeObject(row.bytes)) }
+        let bodies = zip(rows, found).filter { !$1.isDeleteMarker }.map { ($0.0.key, $0.0.bytes) }
+        var objects = try await describeObjects(bodies, in: bucket, keys)[...]
+        return zip(rows, found).map { row, found in
+            let object = found.isDeleteMarker ? nil : objects.popFirst()
+            return ObjectVersion(
+                key: row.key, id: ObjectVersionID(sequence: found.sequence, token: found.token),
+                isLatest: row.isLatest, modifiedAt: object?.modifiedAt ?? found.modifiedAt,
+                object: object)
+        }
+    }
+}
