@@ -26,6 +26,7 @@ import Testing
         let digest = try await bucket.put(Self.large).digest
         let small = try await bucket.put([1, 2, 3]).digest
         try await other.put([4])
+        let object = try await bucket.putObject("object", [6].span)
         let reader = try await bucket.openBlob(digest)
         var bytes = reader.bytes().makeAsyncIterator()
         _ = try await bytes.next()
@@ -38,6 +39,29 @@ import Testing
         #expect(await code { try await bucket.put([5]) } == .keyDisabled)
         #expect(await code { _ = try await bucket.stat(digest) } == .keyDisabled)
         #expect(await code { _ = try await bucket.blobs() } == .keyDisabled)
+        #expect(await code { _ = try await bucket.objects() } == .keyDisabled)
+        #expect(await code { _ = try await bucket.openObject("object") } == .keyDisabled)
+        #expect(await code { try await bucket.putObject("new", [7].span) } == .keyDisabled)
+        for key in ["object", "new"] {
+            #expect(
+                await code { try await bucket.putObject(key, [7].span, if: .ifNoneMatch) }
+                    == .keyDisabled)
+        }
+        #expect(await code { try await bucket.deleteObject("object") } == .keyDisabled)
+        #expect(
+            await code { try await bucket.deleteObject("object", version: .null) } == .keyDisabled)
+        #expect(await code { try await bucket.setTags([:], of: "object") } == .keyDisabled)
+        #expect(await code { try await bucket.copyObject("object", to: "new") } == .keyDisabled)
+        #expect(await code { try await bucket.setVersioning(.enabled) } == .keyDisabled)
+        #expect(await code { _ = try await bucket.objectVersions() } == .keyDisabled)
+        var batch = ObjectBatch()
+        batch.delete("object")
+        do throws(BatchError) {
+            try await bucket.commit(batch)
+            Issue.record("a batch was committed under a disabled key")
+        } catch {
+            #expect(error.code == .keyDisabled)
+        }
         #expect(await code { _ = try await reader.readAll(upTo: 1 << 30) } == .keyDisabled)
         var part = [UInt8](repeating: 0, count: 10)
         #expect(
@@ -63,6 +87,7 @@ import Testing
         #expect(try await bucket.contents(digest) == Self.large)
         #expect(try await reader.readAll(upTo: 1 << 30).count == Self.large.count)
         #expect(try await bucket.contents(small) == [1, 2, 3])
+        #expect(try await bucket.headObject("object") == object)
         try await check(store)
         try await store.close()
     }

@@ -140,6 +140,36 @@ import Testing
         try await store.close()
     }
 
+    // Whatever a caller remembers of the bucket: it ends with the answer that there is none.
+    @Test(.timeLimit(.minutes(2)), arguments: 1...10)
+    func `writes and deletions beside the removal of their bucket end`(round: Int) async throws {
+        let (_, store, bucket) = try await Self.bucket()
+        try await bucket.setVersioning(.enabled)
+        let session = try await bucket.beginUpload()
+        try await session.append([1].span)
+        for number in 0..<20 { try await bucket.putObject("k\(number)", [2].span) }
+        let codes = await withTaskGroup(of: StoreError.Code?.self) { group in
+            for number in 0..<20 {
+                group.addTask { await code { try await bucket.deleteObject("k\(number)") } }
+                group.addTask { await code { try await bucket.putObject("k\(number)", [3].span) } }
+                group.addTask {
+                    await code { try await bucket.renameObject("k\(number)", to: "r\(number)") }
+                }
+            }
+            group.addTask { await code { try await session.commit(toObject: "last") } }
+            group.addTask {
+                for _ in 0..<round { await Task.yield() }
+                return await code { _ = try await store.defaultAccount.shredBucket("objects") }
+            }
+            return await group.reduce(into: Set()) { $0.insert($1) }
+        }
+        #expect(codes.isSubset(of: [nil, .bucketUnknown, .objectUnknown]))
+        try await store.sweep()
+        #expect(try await store.statistics().chunkCount == 0)
+        try await check(store)
+        try await store.close()
+    }
+
     @Test func `texts of versions are read back, and no others`() throws {
         #expect(ObjectVersionID("null") == .null)
         for text in [

@@ -102,8 +102,13 @@ import Testing
                 StoreRow(storeID: octets16, createdAt: time, chunker: .version1).encoded()
             ]
         ) { bytes throws(CoreError) in try StoreRow(decoding: bytes).encoded() },
-        Row(testDescription: "link", samples: [link(rootID: nil), link(rootID: ChunkID(octets32))])
-        {
+        Row(
+            testDescription: "link",
+            samples: [
+                link(rootID: nil), link(rootID: ChunkID(octets32)),
+                link(rootID: nil, .lease(until: time)),
+            ]
+        ) {
             bytes throws(CoreError) in try LinkRow(decoding: bytes).encoded()
         },
         Row(
@@ -162,9 +167,9 @@ import Testing
             modifiedAt: time, referenceCount: 2, attributes: attributes)
     }
 
-    private static func link(rootID: ChunkID?) -> [UInt8] {
+    private static func link(rootID: ChunkID?, _ hold: BlobHold = .pin) -> [UInt8] {
         LinkRow(
-            isPinned: true, rootID: rootID, byteCount: 99, createdAt: time, referenceCount: 2,
+            hold, rootID: rootID, byteCount: 99, createdAt: time, referenceCount: 2,
             sealedCapability: [5, 6]
         ).encoded()
     }

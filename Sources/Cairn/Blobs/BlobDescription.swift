@@ -10,9 +10,15 @@ public struct BlobDescription: Hashable, Sendable {
     public let byteCount: UInt64
     /// When the blob came into this bucket.
     public let createdAt: Timestamp
+    /// Until when it stays without an object that refers to it; nil when it stays until it is
+    /// deleted, or is kept by objects alone.
+    public let leaseEnd: Timestamp?
 
     /// Describes a blob; for implementations of buckets other than Cairn's own.
-    public init(digest: Digest, byteCount: UInt64, createdAt: Timestamp) {
+    public init(
+        digest: Digest, byteCount: UInt64, createdAt: Timestamp, leaseEnd: Timestamp? = nil
+    ) {
+        self.leaseEnd = leaseEnd
         self.digest = digest
         self.byteCount = byteCount
         self.createdAt = createdAt

@@ -47,11 +47,11 @@ extension Engine {
 
     /// Seals a blob that is kept inside the index.
     func prepareSmall(
-        _ bytes: [UInt8], _ digest: Digest, isPinned: Bool, _ bucket: BucketID,
+        _ bytes: [UInt8], _ digest: Digest, _ hold: BlobHold, _ bucket: BucketID,
         _ keys: BucketKeys, _ context: inout WorkerContext
     ) throws(StoreError) -> PreparedBlob {
         let capability = Capability(digest: digest, byteCount: UInt64(bytes.count), root: nil)
-        var blob = try prepare(capability, nil, isPinned: isPinned, bucket, keys, &context)
+        var blob = try prepare(capability, nil, hold, bucket, keys, &context)
         blob.sealedBytes = try context.seal(
             bytes, as: .smallBlob, name: blob.name.octets, under: keys.sealingKey(self, bucket))
         return blob
@@ -59,7 +59,7 @@ extension Engine {
 
     /// Seals the capability of a blob whose chunks are placed.
     func prepare(
-        _ tree: FinishedTree, isPinned: Bool, _ bucket: BucketID, _ keys: BucketKeys,
+        _ tree: FinishedTree, _ hold: BlobHold, _ bucket: BucketID, _ keys: BucketKeys,
         _ context: inout WorkerContext
     ) throws(StoreError) -> PreparedBlob {
         let root = tree.root.map {
@@ -67,12 +67,12 @@ extension Engine {
         }
         let capability = Capability(digest: tree.digest, byteCount: tree.byteCount, root: root)
         return try prepare(
-            capability, tree.root?.id, isPinned: isPinned, bucket, keys, &context)
+            capability, tree.root?.id, hold, bucket, keys, &context)
     }
 
     /// Seals a capability under a bucket's data key.
     func prepare(
-        _ capability: Capability, _ rootID: ChunkID?, isPinned: Bool, _ bucket: BucketID,
+        _ capability: Capability, _ rootID: ChunkID?, _ hold: BlobHold, _ bucket: BucketID,
         _ keys: BucketKeys, _ context: inout WorkerContext
     ) throws(StoreError) -> PreparedBlob {
         let name = keys.linkName(of: capability.digest)
@@ -85,7 +85,7 @@ extension Engine {
                 digest: capability.digest, byteCount: capability.byteCount, createdAt: now),
             name: name,
             link: LinkRow(
-                isPinned: isPinned, rootID: rootID, byteCount: capability.byteCount,
+                hold, rootID: rootID, byteCount: capability.byteCount,
                 createdAt: now, referenceCount: 0, sealedCapability: sealed))
     }
 
@@ -123,6 +123,12 @@ extension Engine {
             core: { () throws(CoreError) in
                 try LinkRow(decoding: bytes)
             })
+    }
+
+    func hasLink(_ name: LinkName, in bucket: BucketID) async throws(StoreError) -> Bool {
+        try await read("looking for a link") { (index) throws(IndexError) in
+            try index.get(Tables.links, RowKey.link(bucket, name)) != nil
+        }
     }
 
     /// The link and the capability of a blob; nil when the bucket has none of this digest.

@@ -43,14 +43,14 @@ extension Transaction {
             return try insert(blob, in: bucket)
         }
         try blob.ledger.apply(to: self, dropping: blob.link.rootID.map { [$0] } ?? [])
-        return try pin(existing, as: blob, in: bucket)
+        return try hold(existing, as: blob.link, bucket, blob.name)
     }
 
     /// Links a blob whose tree is in the index already; counts one more reference to its root.
     func mount(_ blob: PreparedBlob, in bucket: BucketID) throws(StoreError) {
         try checkBucket(bucket)
         if let existing = try link(bucket, blob.name) {
-            try pin(existing, as: blob, in: bucket)
+            try hold(existing, as: blob.link, bucket, blob.name)
         } else {
             if let root = blob.link.rootID { try changeReferences([root: 1]) }
             try insert(blob, in: bucket)
@@ -63,24 +63,75 @@ extension Transaction {
         if let bytes = blob.sealedBytes {
             try put(Tables.smallBlobs, RowKey.link(bucket, blob.name), bytes)
         }
+        if let end = blob.link.leaseEnd {
+            try put(Tables.blobLeases, RowKey.blobLease(end, bucket, blob.name), [])
+        }
         try addUsage(of: blob.link, in: bucket, sign: 1)
         return blob.link
     }
 
+    // The longer of both holds.
     @discardableResult
-    private func pin(
-        _ existing: LinkRow, as blob: PreparedBlob, in bucket: BucketID
+    private func hold(
+        _ existing: LinkRow, as other: LinkRow, _ bucket: BucketID, _ name: LinkName
     ) throws(StoreError) -> LinkRow {
-        guard blob.link.isPinned, !existing.isPinned else { return existing }
-        var pinned = existing
-        pinned.isPinned = true
-        try put(pinned, bucket, blob.name)
-        return pinned
+        if let end = other.leaseEnd { return try lease(existing, until: end, bucket, name) }
+        guard other.isPinned, !existing.isPinned else { return existing }
+        var link = try endLease(existing, bucket, name)
+        link.isPinned = true
+        try put(link, bucket, name)
+        return link
+    }
+
+    /// Lets a blob stay until then at least.
+    @discardableResult
+    func lease(
+        _ existing: LinkRow, until end: Timestamp, _ bucket: BucketID, _ name: LinkName
+    ) throws(StoreError) -> LinkRow {
+        guard !existing.isPinned, existing.leaseEnd.map({ $0 < end }) ?? true else {
+            return existing
+        }
+        var link = try endLease(existing, bucket, name)
+        link.leaseEnd = end
+        try put(Tables.blobLeases, RowKey.blobLease(end, bucket, name), [])
+        try put(link, bucket, name)
+        return link
+    }
+
+    /// Takes the lease of a link away; the link itself is still to be written.
+    private func endLease(
+        _ link: LinkRow, _ bucket: BucketID, _ name: LinkName
+    ) throws(StoreError) -> LinkRow {
+        guard let end = link.leaseEnd else { return link }
+        try delete(Tables.blobLeases, RowKey.blobLease(end, bucket, name))
+        var link = link
+        link.leaseEnd = nil
+        return link
+    }
+
+    /// Ends a lease that is over: the blob goes, unless objects refer to it.
+    func expireLease(
+        endedAt end: Timestamp, _ bucket: BucketID, _ name: LinkName
+    ) throws(StoreError) -> Bool {
+        guard let link = try link(bucket, name), link.leaseEnd == end else {
+            // Of a link that has gone or was renewed; nobody else names the row.
+            try delete(Tables.blobLeases, RowKey.blobLease(end, bucket, name))
+            return false
+        }
+        guard link.referenceCount > 0 else {
+            try unlink(link, bucket, name)
+            return true
+        }
+        try put(try endLease(link, bucket, name), bucket, name)
+        return false
     }
 
     /// Takes a link away, and its hold on the blob's tree.
     func unlink(_ link: LinkRow, _ bucket: BucketID, _ name: LinkName) throws(StoreError) {
         try delete(Tables.links, RowKey.link(bucket, name))
+        if let end = link.leaseEnd {
+            try delete(Tables.blobLeases, RowKey.blobLease(end, bucket, name))
+        }
         if let root = link.rootID {
             try changeReferences([root: -1])
         } else {

@@ -90,7 +90,8 @@ extension Engine {
     /// Where a bucket has rows that seal something or tell what it held.
     fileprivate static let bucketTables = [
         Tables.keys, Tables.buckets, Tables.deletedBuckets, Tables.links, Tables.smallBlobs,
-        Tables.objects, Tables.objectVersions, Tables.objectReferences, Tables.references,
+        Tables.objects, Tables.objectVersions, Tables.nullVersions, Tables.objectReferences,
+        Tables.references,
         Tables.uploads,
     ]
 

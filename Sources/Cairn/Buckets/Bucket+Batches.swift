@@ -119,8 +119,16 @@ extension Bucket {
                 }
                 for (session, _) in blobs { try session.pass(to: transaction) }
                 var versions: [ObjectVersionID?] = []
+                var releasedCount = 0
                 for (index, step) in steps.enumerated() {
                     failed.set(index)
+                    releasedCount += try step.releasedCount(in: transaction, bucketID)
+                    guard releasedCount <= ObjectBatch.referenceCountMax else {
+                        throw StoreError(
+                            .limitExceeded,
+                            "the objects that a batch deletes or replaces have at most "
+                                + "\(ObjectBatch.referenceCountMax) references")
+                    }
                     versions.append(try step.perform(in: transaction, bucketID))
                 }
                 failed.set(nil)
@@ -168,6 +176,19 @@ private enum BatchStep: Sendable {
             let key = RowKey.object(bucket, object.description.key)
             return try transaction.get(Tables.objects, key) == found.bytes
         case .check, .deleteBlob: return true
+        }
+    }
+
+    /// How many references the object has that the step deletes or replaces.
+    func releasedCount(
+        in transaction: Transaction, _ bucket: BucketID
+    ) throws(StoreError) -> Int {
+        switch self {
+        case .put(let object, _, _), .replace(_, let object, _):
+            Int(try transaction.object(object.description.key, in: bucket)?.referenceCount ?? 0)
+        case .delete(let key, _, _):
+            Int(try transaction.object(key, in: bucket)?.referenceCount ?? 0)
+        case .check, .deleteBlob: 0
         }
     }
 
@@ -255,7 +276,7 @@ private final class BatchBodies: Sendable {
     private func finish(
         _ session: UploadSession
     ) async throws(StoreError) -> BatchBody {
-        let blob = try await session.beginCommit(expecting: nil, isPinned: false)
+        let blob = try await session.beginCommit(expecting: nil, hold: .object)
         let (digest, byteCount) = (blob.description.digest, blob.description.byteCount)
         state.withLock { state in
             state.prepared.append((session, blob))

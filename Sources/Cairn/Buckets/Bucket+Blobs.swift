@@ -10,17 +10,19 @@ extension Bucket {
     /// - Parameters:
     ///   - bytes: the whole blob.
     ///   - expected: the digest that the bytes must have; nil accepts any bytes.
+    ///   - lifetime: how long it stays. A blob that is there already gets the longer of both.
     /// - Throws: ``StoreError`` with code `digestMismatch` (nothing was stored), `bucketUnknown`,
-    ///   `outOfSpace`, `io`, `keyUnavailable`, `closed`.
+    ///   `invalidArgument` (a lease of no time), `outOfSpace`, `io`, `keyUnavailable`, `closed`.
     @discardableResult
     public func putBlob(
-        _ bytes: Span<UInt8>, expecting expected: Digest? = nil
+        _ bytes: Span<UInt8>, expecting expected: Digest? = nil,
+        lifetime: BlobLifetime = .untilDeleted
     ) async throws(StoreError) -> BlobDescription {
         let session = try engine.beginUpload(
             in: bucketID, try await keys(), algorithm: expected?.algorithm ?? .sha256)
         do throws(StoreError) {
             try await session.append(bytes)
-            return try await session.commit(expecting: expected)
+            return try await session.commit(expecting: expected, lifetime: lifetime)
         } catch {
             await session.drop()
             throw error
@@ -29,14 +31,35 @@ extension Bucket {
 
     /// Describes a blob.
     ///
+    /// - Parameter duration: lets a blob that is leased, or kept by objects alone, stay so long
+    ///   from now on at least, durably on return: for whoever is about to name it in an object.
+    ///   Nil changes nothing.
     /// - Throws: ``StoreError`` with code `blobUnknown` (not in this bucket, whatever others
-    ///   have), `corrupted`, `keyUnavailable`, `io`, `closed`.
-    public func stat(_ digest: Digest) async throws(StoreError) -> BlobDescription {
-        guard let (link, capability) = try await engine.find(digest, in: bucketID, keys()) else {
+    ///   have), `invalidArgument` (a lease of no time), `corrupted`, `outOfSpace`,
+    ///   `keyUnavailable`, `io`, `closed`.
+    public func stat(
+        _ digest: Digest, leasingFor duration: Duration? = nil
+    ) async throws(StoreError) -> BlobDescription {
+        let keys = try await keys()
+        guard let (link, capability) = try await engine.find(digest, in: bucketID, keys) else {
             throw Self.unknown(digest)
         }
+        var leaseEnd = link.leaseEnd
+        if let duration,
+            case .lease(let end) = try BlobHold(.leased(duration), at: engine.clock.now()),
+            !link.isPinned, leaseEnd.map({ $0 < end }) ?? true
+        {
+            let (bucketID, name) = (bucketID, keys.linkName(of: digest))
+            leaseEnd = try await engine.transact { (transaction) throws(StoreError) in
+                guard let link = try transaction.link(bucketID, name) else {
+                    throw Self.unknown(digest)
+                }
+                return try transaction.lease(link, until: end, bucketID, name).leaseEnd
+            }
+        }
         return BlobDescription(
-            digest: digest, byteCount: capability.byteCount, createdAt: link.createdAt)
+            digest: digest, byteCount: capability.byteCount, createdAt: link.createdAt,
+            leaseEnd: leaseEnd)
     }
 
     /// Opens a blob for reading.
@@ -74,7 +97,7 @@ extension Bucket {
             blobs.append(
                 BlobDescription(
                     digest: capability.digest, byteCount: capability.byteCount,
-                    createdAt: link.createdAt))
+                    createdAt: link.createdAt, leaseEnd: link.leaseEnd))
         }
         let last = rows.count == limit ? rows.last : nil
         let next = try last.map { (row) throws(StoreError) in
@@ -87,28 +110,37 @@ extension Bucket {
     ///
     /// Costs the same whatever the size: one sealed capability moves, no bytes.
     ///
+    /// - Parameter lifetime: how long it stays. A blob that is there already gets the longer of
+    ///   both.
     /// - Throws: ``StoreError`` with code `blobUnknown` (the source does not have it),
     ///   `bucketUnknown`, `invalidArgument` (buckets of two accounts), `domainMismatch` (the blob
     ///   lies in a deduplication domain that this bucket has no part in: upload it), `keyDisabled`,
     ///   `keyUnavailable`, `io`, `closed`.
     @discardableResult
     public func mountBlob(
-        _ digest: Digest, from source: Bucket
+        _ digest: Digest, from source: Bucket, lifetime: BlobLifetime = .untilDeleted
     ) async throws(StoreError) -> BlobDescription {
         guard source.row.accountID == row.accountID, source.engine === engine else {
             throw StoreError(.invalidArgument, "a blob is mounted within one account")
         }
-        guard let blob = try await mountable(digest, from: source, isPinned: true) else {
-            throw Self.unknown(digest)
-        }
+        let hold = try BlobHold(lifetime, at: engine.clock.now())
         let (bucketID, sourceID) = (bucketID, source.bucketID)
-        let sourceName = try await source.keys().linkName(of: digest)
-        return try await engine.transact { (transaction) throws(StoreError) in
-            guard try transaction.link(sourceID, sourceName) != nil else {
+        while true {
+            guard let blob = try await mountable(digest, from: source, hold) else {
                 throw Self.unknown(digest)
             }
-            try transaction.mount(blob, in: bucketID)
-            return try transaction.describe(blob, in: bucketID)
+            let sourceName = try await source.keys().linkName(of: digest)
+            let mounted = try await engine.transact {
+                (transaction) throws(StoreError) -> BlobDescription? in
+                guard let link = try transaction.link(sourceID, sourceName) else {
+                    throw Self.unknown(digest)
+                }
+                // Deleted and stored anew in another domain since.
+                guard link.rootID == blob.link.rootID else { return nil }
+                try transaction.mount(blob, in: bucketID)
+                return try transaction.describe(blob, in: bucketID)
+            }
+            if let mounted { return mounted }
         }
     }
 
@@ -153,7 +185,7 @@ extension Bucket {
 
     /// A blob of another bucket, sealed for this one; nil when that bucket does not have it.
     func mountable(
-        _ digest: Digest, from source: Bucket, isPinned: Bool
+        _ digest: Digest, from source: Bucket, _ hold: BlobHold
     ) async throws(StoreError) -> PreparedBlob? {
         let (keys, sourceKeys) = (try await keys(), try await source.keys())
         guard
@@ -165,7 +197,7 @@ extension Bucket {
             else { return nil }
             return try await engine.pool.run { [engine, bucketID] (context) throws(StoreError) in
                 try engine.prepareSmall(
-                    bytes, digest, isPinned: isPinned, bucketID, keys, &context)
+                    bytes, digest, hold, bucketID, keys, &context)
             }
         }
         guard let root = capability.root, keys.domain(slot: root.domainSlot) != nil else {
@@ -173,7 +205,7 @@ extension Bucket {
                 .domainMismatch, "the bucket has no part in the domain of the blob; upload it")
         }
         return try await engine.pool.run { [engine, bucketID] (context) throws(StoreError) in
-            try engine.prepare(capability, rootID, isPinned: isPinned, bucketID, keys, &context)
+            try engine.prepare(capability, rootID, hold, bucketID, keys, &context)
         }
     }
 }
@@ -197,6 +229,6 @@ extension Transaction {
         let link = try link(bucket, blob.name)
         return BlobDescription(
             digest: blob.description.digest, byteCount: blob.description.byteCount,
-            createdAt: link?.createdAt ?? blob.description.createdAt)
+            createdAt: link?.createdAt ?? blob.description.createdAt, leaseEnd: link?.leaseEnd)
     }
 }

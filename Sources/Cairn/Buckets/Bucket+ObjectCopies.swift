@@ -94,7 +94,7 @@ extension Bucket {
                 modifiedAt: modifiedAt, token: engine.newToken(in: bucketID), in: bucketID,
                 destination.keys())
             let marker = try await engine.newDeleteMarker(in: sourceID)
-            let blobs = try await destination.mountable(found, from: self)
+            let (blobs, known) = try await destination.mountable(found, from: self)
             let version = try await engine.transact {
                 (transaction) throws(StoreError) -> ObjectVersionID? in
                 // What it refers to is there as long as it is.
@@ -103,6 +103,9 @@ extension Bucket {
                     try transaction.isCurrent(token: object.row.token, in: bucketID)
                 else { return nil }
                 try transaction.checkBucket(bucketID)
+                for name in known {
+                    guard try transaction.link(bucketID, name) != nil else { return nil }
+                }
                 for blob in blobs { try transaction.mount(blob, in: bucketID) }
                 let version = try transaction.putObject(object, in: bucketID, if: condition)
                 if isMove {
@@ -114,18 +117,33 @@ extension Bucket {
         }
     }
 
-    // What must be linked here for an object of another bucket.
+    // What must be linked here for an object of another bucket, and what is linked already.
     private func mountable(
         _ found: FoundObject, from source: Bucket
-    ) async throws(StoreError) -> [PreparedBlob] {
-        guard source.bucketID != bucketID else { return [] }
+    ) async throws(StoreError) -> (blobs: [PreparedBlob], known: [LinkName]) {
+        guard source.bucketID != bucketID else { return ([], []) }
+        let keys = try await keys()
         var blobs: [PreparedBlob] = []
+        var known: [LinkName] = []
+        var byteCount = 0
         for digest in [found.description.digest] + found.references {
-            if let blob = try await mountable(digest, from: source, isPinned: false) {
-                blobs.append(blob)
+            let name = keys.linkName(of: digest)
+            guard try await !engine.hasLink(name, in: bucketID) else {
+                known.append(name)
+                continue
             }
+            guard let blob = try await mountable(digest, from: source, .object) else { continue }
+            byteCount += blob.sealedBytes?.count ?? 0
+            // Small blobs are sealed anew, and held in memory for the transaction.
+            guard byteCount <= ObjectBatch.bodyByteCountMax else {
+                throw StoreError(
+                    .limitExceeded,
+                    "an object takes at most \(ObjectBatch.bodyByteCountMax) bytes of small blobs "
+                        + "to another bucket; mount them first")
+            }
+            blobs.append(blob)
         }
-        return blobs
+        return (blobs, known)
     }
 }
 
@@ -137,7 +155,8 @@ extension Transaction {
         let key = found.description.key
         if try get(Tables.objects, RowKey.object(bucket, key)) == found.bytes { return true }
         guard let version else { return false }
-        return try olderVersion(version, of: key, in: bucket) != nil
+        // Rows move between the tables as they are.
+        return try olderVersion(version, of: key, in: bucket)?.encoded() == found.bytes
     }
 }
 

@@ -206,6 +206,8 @@ extension Bucket {
     ///   `io`, `keyDisabled`, `keyUnavailable`, `closed`.
     public func deleteObject(_ key: String, ifMatch etag: ETag? = nil) async throws(StoreError) {
         try Names.checkObjectKey(key)
+        // Who may not read may not delete.
+        _ = try await keys()
         let condition = etag.map(WriteCondition.ifMatch) ?? .none
         guard try await engine.objectBytes(key, in: bucketID) != nil else {
             throw Self.unknown(object: key)
@@ -215,6 +217,7 @@ extension Bucket {
         while true {
             let marker = try await engine.newDeleteMarker(in: bucketID)
             let isDone = try await engine.transact { (transaction) throws(StoreError) -> Bool in
+                try transaction.checkBucket(bucketID)
                 guard try transaction.isCurrent(token: marker.token, in: bucketID) else {
                     return false
                 }
@@ -283,6 +286,8 @@ extension Bucket {
         _ condition: WriteCondition, on key: String
     ) async throws(StoreError) {
         guard condition != .none else { return }
+        // Who may not read does not learn what is there.
+        _ = try await keys()
         guard condition.holds(for: try await currentRow(of: key)) else {
             throw Transaction.conditionFailed
         }

@@ -33,6 +33,7 @@ extension Bucket {
             }
             guard isDone else { continue }
             engine.keys.forget(row.ownSlots(id))
+            engine.countBucketChange()
             return row
         }
     }

@@ -16,8 +16,10 @@ extension Bucket {
     /// writes that begin afterwards obey it.
     ///
     /// - Throws: ``StoreError`` with code `invalidArgument` (`off`, where versions were kept
-    ///   before: suspend), `bucketUnknown`, `outOfSpace`, `io`, `closed`.
+    ///   before: suspend), `bucketUnknown`, `outOfSpace`, `io`, `keyDisabled`, `keyUnavailable`,
+    ///   `closed`.
     public func setVersioning(_ versioning: Versioning) async throws(StoreError) {
+        _ = try await keys()
         let bucketID = bucketID
         try await engine.transact { (transaction) throws(StoreError) in
             try transaction.checkBucket(bucketID)
@@ -80,11 +82,14 @@ extension Bucket {
     /// marker brings a deleted object back.
     ///
     /// - Throws: ``StoreError`` with code `objectUnknown` (no such version), `keyInvalid`,
-    ///   `bucketUnknown`, `corrupted`, `outOfSpace`, `io`, `closed`.
+    ///   `bucketUnknown`, `corrupted`, `outOfSpace`, `io`, `keyDisabled`, `keyUnavailable`,
+    ///   `closed`.
     public func deleteObject(
         _ key: String, version: ObjectVersionID
     ) async throws(StoreError) {
         try Names.checkObjectKey(key)
+        // Who may not read may not delete.
+        _ = try await keys()
         let bucketID = bucketID
         try await engine.transact { (transaction) throws(StoreError) in
             try transaction.checkBucket(bucketID)

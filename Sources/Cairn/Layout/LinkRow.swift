@@ -2,7 +2,8 @@
 //
 // link := version:u8 flags:u8 rootID[32] byteCount:u64 createdAt:i64 referenceCount:u32
 //         capability:prefixed              (metadata record, data key, bound to the link's name)
-//   flags: bit 0 pinned, bit 1 inline; others zero
+//         leaseEnd:i64?                    (with flag 2)
+//   flags: bit 0 pinned, bit 1 inline, bit 2 leased, never with bit 0; others zero
 //   capability := digestAlgorithm:u8 digest:prefixed byteCount:u64 layout:u8 level:u8
 //                 domainSlot:u32 rootByteCount:u32 rootHash[32]   (layout 0: inline, rest zero)
 
@@ -16,6 +17,7 @@ struct LinkRow: Sendable {
     private struct Flags {
         static let pinned: UInt8 = 1
         static let inline: UInt8 = 2
+        static let leased: UInt8 = 4
     }
 
     /// Uploaded or mounted as a blob: lives until it is deleted. Otherwise it is the body of an
@@ -28,24 +30,31 @@ struct LinkRow: Sendable {
     /// How many objects of the bucket refer to the blob.
     var referenceCount: UInt32
     var sealedCapability: [UInt8]
+    /// Until then the blob stays also without an object that refers to it. Each lease has a row in
+    /// the table of leases.
+    var leaseEnd: Timestamp?
 
     func encoded() -> [UInt8] {
         var writer = ByteWriter(capacity: 64 + sealedCapability.count)
         writer.append(rowVersion)
-        writer.append((isPinned ? Flags.pinned : 0) | (rootID == nil ? Flags.inline : 0))
+        writer.append(
+            (isPinned ? Flags.pinned : 0) | (rootID == nil ? Flags.inline : 0)
+                | (leaseEnd == nil ? 0 : Flags.leased))
         writer.append(rootID?.octets ?? Octets32())
         writer.append(byteCount)
         writer.append(createdAt.nanosecondsSinceEpoch)
         writer.append(referenceCount)
         writer.appendLengthPrefixed(sealedCapability)
+        if let leaseEnd { writer.append(leaseEnd.nanosecondsSinceEpoch) }
         return writer.bytes
     }
 
     init(
-        isPinned: Bool, rootID: ChunkID?, byteCount: UInt64, createdAt: Timestamp,
+        _ hold: BlobHold, rootID: ChunkID?, byteCount: UInt64, createdAt: Timestamp,
         referenceCount: UInt32, sealedCapability: [UInt8]
     ) {
-        self.isPinned = isPinned
+        isPinned = hold == .pin
+        if case .lease(let end) = hold { leaseEnd = end }
         self.rootID = rootID
         self.byteCount = byteCount
         self.createdAt = createdAt
@@ -57,7 +66,9 @@ struct LinkRow: Sendable {
         var reader = ByteReader(bytes.span)
         try readRowVersion(&reader)
         let flags = try reader.readUInt8()
-        guard flags & ~(Flags.pinned | Flags.inline) == 0 else {
+        guard flags & ~(Flags.pinned | Flags.inline | Flags.leased) == 0,
+            flags & (Flags.pinned | Flags.leased) != Flags.pinned | Flags.leased
+        else {
             throw CoreError(.corrupted, "a link has unknown flags")
         }
         isPinned = flags & Flags.pinned != 0
@@ -72,6 +83,9 @@ struct LinkRow: Sendable {
         referenceCount = try reader.readUInt32()
         let capability = try reader.readLengthPrefixed(limit: Self.capabilityByteCountMax)
         sealedCapability = [UInt8](copying: capability)
+        if flags & Flags.leased != 0 {
+            leaseEnd = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
+        }
         try reader.expectEnd()
     }
 }

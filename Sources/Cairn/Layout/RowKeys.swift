@@ -79,6 +79,12 @@ enum RowKey {
         bigEndian(UInt64(max(0, at.nanosecondsSinceEpoch))) + upload(bucket, id)
     }
 
+    static func blobLease(
+        _ end: Timestamp, _ bucket: BucketID, _ name: LinkName
+    ) -> [UInt8] {
+        bigEndian(UInt64(max(0, end.nanosecondsSinceEpoch))) + link(bucket, name)
+    }
+
     static func usage(_ bucket: BucketID, _ counter: UsageCounter) -> [UInt8] {
         bucket.octets.bytes + [counter.rawValue]
     }
@@ -129,6 +135,26 @@ extension RowKey {
                 _ = try reader.readOctets16()
                 return try reader.readOctets32()
             })
+    }
+
+    /// The end of a lease, and the key of the link that has it.
+    static func leaseAndLink(
+        of key: [UInt8]
+    ) throws(StoreError) -> (end: Timestamp, link: [UInt8]) {
+        guard key.count == 8 + Octets16.byteCount + Octets32.byteCount else {
+            throw StoreError(.corrupted, "the key of a lease has \(key.count) bytes")
+        }
+        let end = key[..<8].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        return (
+            Timestamp(nanosecondsSinceEpoch: Int64(clamping: end)), Array(key.dropFirst(8))
+        )
+    }
+
+    static func sequence(ofNullVersion note: [UInt8]) throws(StoreError) -> UInt64 {
+        guard note.count == 8 else {
+            throw StoreError(.corrupted, "the note of a null version has \(note.count) bytes")
+        }
+        return note.reduce(0) { $0 << 8 | UInt64($1) }
     }
 
     static func uploadID(of key: [UInt8]) throws(StoreError) -> UploadID {

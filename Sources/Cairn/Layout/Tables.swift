@@ -30,6 +30,8 @@ enum Tables {
     /// Bucket id ‖ object key ‖ 0 ‖ inverted sequence ‖ token → object: older versions, and the
     /// delete markers.
     static let objectVersions = IndexTable("object-versions", .ordered)
+    /// Bucket id ‖ object key → sequence of the null version, where it is an older one.
+    static let nullVersions = IndexTable("null-versions", .ordered)
     /// Bucket id → what was set of the bucket; absent while nothing was.
     static let bucketSettings = IndexTable("bucket-settings", .small)
     /// Bucket id ‖ keyed name of a digest ‖ object key → empty: who keeps a blob alive.
@@ -38,6 +40,8 @@ enum Tables {
     static let uploads = IndexTable("uploads", .ordered)
     /// Expiry ‖ bucket id ‖ session id → empty: which upload sessions are due.
     static let uploadExpiry = IndexTable("upload-expiry", .ordered)
+    /// End ‖ bucket id ‖ keyed name of a digest → empty: which leases of blobs are over when.
+    static let blobLeases = IndexTable("blob-leases", .ordered)
     /// Bucket id ‖ counter → signed 64-bit count.
     static let usage = IndexTable("usage", .small)
     /// Chunk id → empty: chunks whose last reference went, for the sweep. One that is referred to
@@ -54,7 +58,9 @@ enum Tables {
 
     static let all = [
         meta, accounts, bucketNames, buckets, keys, chunks, links, smallBlobs, objects,
-        objectReferences, objectVersions, bucketSettings, references, uploads, uploadExpiry, usage,
-        garbage, damage, segmentUsage, deletedBuckets, domains,
+        objectReferences, objectVersions, nullVersions, bucketSettings, references, uploads,
+        uploadExpiry,
+        blobLeases,
+        usage, garbage, damage, segmentUsage, deletedBuckets, domains,
     ]
 }

@@ -268,17 +268,16 @@ extension Engine {
         let latest = try reader.get(Tables.objects, RowKey.object(bucket, key))
         guard let version else { return latest }
         if let latest, token(of: latest) == version.token { return latest }
-        guard version.token == 0 else {
-            return try reader.get(
-                Tables.objectVersions,
-                RowKey.objectVersion(
-                    bucket, key, sequence: version.sequence, token: version.token))
+        var sequence = version.sequence
+        if version.token == 0 {
+            let note = try reader.get(Tables.nullVersions, RowKey.object(bucket, key))
+            // One that is damaged leads nowhere; a verification names it.
+            guard let note, note.count == 8 else { return nil }
+            sequence = note.reduce(0) { $0 << 8 | UInt64($1) }
         }
-        var found: [UInt8]?
-        try reader.forEachRow(Tables.objectVersions, prefix: RowKey.objectVersions(bucket, key)) {
-            if token(of: $0.value) == 0 { found = $0.value }
-        }
-        return found
+        return try reader.get(
+            Tables.objectVersions,
+            RowKey.objectVersion(bucket, key, sequence: sequence, token: version.token))
     }
 
     // Of a damaged row any: whoever decodes it reports that.

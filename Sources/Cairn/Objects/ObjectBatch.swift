@@ -20,7 +20,8 @@ public struct ObjectBatch: Sendable {
     /// The most bytes of bodies in memory, of all operations together. Larger bodies come as blobs
     /// or upload sessions.
     public static let bodyByteCountMax = 32 << 20
-    /// The most references that all operations name together: a bound for the size of one
+    /// The most references that all operations name together, and the most that the objects have
+    /// which they delete or replace: a bound for the size of one
     /// transaction, with room for one object that has as many as an object can.
     public static let referenceCountMax = 2 * ObjectDescription.referenceCountMax
 
@@ -86,7 +87,8 @@ public struct ObjectBatch: Sendable {
     }
 
     /// Writes an object whose bytes an upload session of the bucket has received; the session is
-    /// over when the batch was committed, or failed in its transaction.
+    /// over then, also when the batch fails. Only a batch that is refused for its form, before
+    /// anything is looked at, leaves it as it was.
     public mutating func put(
         _ key: String, session: UploadSession, attributes: ObjectAttributes = ObjectAttributes(),
         references: [Digest] = [], if condition: WriteCondition = .none

@@ -111,21 +111,23 @@ extension Transaction {
     func olderVersion(
         _ id: ObjectVersionID, of key: String, in bucket: BucketID
     ) throws(StoreError) -> ObjectRow? {
-        guard id.token == 0 else {
-            let rowKey = RowKey.objectVersion(
-                bucket, key, sequence: id.sequence, token: id.token)
-            return try row(Tables.objectVersions, rowKey) { (bytes) throws(CoreError) in
-                try ObjectRow(decoding: bytes)
-            }
+        var sequence = id.sequence
+        if id.token == 0 {
+            // Its name does not say when it was written.
+            let note = try get(Tables.nullVersions, RowKey.object(bucket, key))
+            guard let note else { return nil }
+            sequence = try RowKey.sequence(ofNullVersion: note)
         }
-        // Its name does not say when it was written. Looked for only where the latest version has a
-        // name, in a bucket that keeps none any more.
-        var found: ObjectRow?
-        try forEachOlderVersion(of: key, in: bucket) { row in
-            if row.token == 0 { found = row }
-            return found == nil
+        let rowKey = RowKey.objectVersion(bucket, key, sequence: sequence, token: id.token)
+        return try row(Tables.objectVersions, rowKey) { (bytes) throws(CoreError) in
+            try ObjectRow(decoding: bytes)
         }
-        return found
+    }
+
+    func noteNullVersion(
+        of key: String, sequence: UInt64, in bucket: BucketID
+    ) throws(StoreError) {
+        try put(Tables.nullVersions, RowKey.object(bucket, key), RowKey.bigEndian(sequence))
     }
 
     // MARK: -
@@ -136,10 +138,7 @@ extension Transaction {
     ) throws(StoreError) -> UInt64 {
         var newest = latest?.sequence ?? 0
         if try versioning(of: bucket) != .off {
-            try forEachOlderVersion(of: key, in: bucket, limit: 1) { row in
-                newest = max(newest, row.sequence)
-                return false
-            }
+            newest = max(newest, try newestOlderVersion(of: key, in: bucket)?.sequence ?? 0)
         }
         return max(UInt64(clamping: moment.nanosecondsSinceEpoch), newest + 1)
     }
@@ -161,6 +160,7 @@ extension Transaction {
     ) throws(StoreError) {
         let rowKey = RowKey.objectVersion(bucket, key, sequence: row.sequence, token: row.token)
         try put(Tables.objectVersions, rowKey, row.encoded())
+        if row.token == 0 { try noteNullVersion(of: key, sequence: row.sequence, in: bucket) }
         try add(.olderVersions, of: bucket, 1)
     }
 
@@ -170,44 +170,32 @@ extension Transaction {
         guard let row = try olderVersion(id, of: key, in: bucket) else { return nil }
         let rowKey = RowKey.objectVersion(bucket, key, sequence: row.sequence, token: row.token)
         try delete(Tables.objectVersions, rowKey)
+        if row.token == 0 { try delete(Tables.nullVersions, RowKey.object(bucket, key)) }
         try add(.olderVersions, of: bucket, -1)
         return row
     }
 
     private func restoreLatest(of key: String, in bucket: BucketID) throws(StoreError) {
         guard try object(key, in: bucket) == nil else { return }
-        var newest: ObjectRow?
-        try forEachOlderVersion(of: key, in: bucket, limit: 1) { row in
-            newest = row
-            return false
-        }
-        guard let newest, !newest.isDeleteMarker else { return }
+        guard let newest = try newestOlderVersion(of: key, in: bucket), !newest.isDeleteMarker
+        else { return }
         _ = try takeOlder(
             ObjectVersionID(sequence: newest.sequence, token: newest.token), of: key, in: bucket)
         try put(Tables.objects, RowKey.object(bucket, key), newest.encoded())
         try add(.objects, of: bucket, 1)
     }
 
-    // The newest first; `body` says whether to go on.
-    private func forEachOlderVersion(
-        of key: String, in bucket: BucketID, limit: Int = RowPages.rowCountMax,
-        _ body: (ObjectRow) -> Bool
-    ) throws(StoreError) {
-        let prefix = RowKey.objectVersions(bucket, key)
-        var from = prefix
-        while true {
-            let rows = try scan(Tables.objectVersions, from: from, prefix: prefix, limit: limit)
-            for entry in rows {
-                let row = try lower(
-                    "reading a version of an object",
-                    core: { () throws(CoreError) in
-                        try ObjectRow(decoding: entry.value)
-                    })
-                guard body(row) else { return }
-            }
-            guard rows.count == limit, let last = rows.last else { return }
-            from = last.key + [0]
-        }
+    private func newestOlderVersion(
+        of key: String, in bucket: BucketID
+    ) throws(StoreError) -> ObjectRow? {
+        let entry = try scan(
+            Tables.objectVersions, prefix: RowKey.objectVersions(bucket, key), limit: 1
+        ).first
+        return try lower(
+            "reading a version of an object",
+            core: { () throws(CoreError) in
+                try entry.map { entry throws(CoreError) in try ObjectRow(decoding: entry.value) }
+            })
     }
 
     // MARK: - References
@@ -284,7 +272,7 @@ extension Transaction {
         }
         link.referenceCount -= 1
         try delete(Tables.references, RowKey.reference(bucket, name, key, token: token))
-        if link.referenceCount == 0, !link.isPinned {
+        if link.referenceCount == 0, !link.isPinned, link.leaseEnd == nil {
             try unlink(link, bucket, name)
         } else {
             try put(link, bucket, name)

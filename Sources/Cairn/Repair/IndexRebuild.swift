@@ -163,6 +163,9 @@ struct IndexRebuild {
                 usage[bucket, default: [:]][.logicalBytes, default: 0] +=
                     Int64(clamping: link.byteCount)
             }
+            try await engine.transact { (transaction) throws(StoreError) in
+                for row in rows { try transaction.putLease(ofLink: row) }
+            }
         }
         for (table, counter) in [
             (Tables.objects, UsageCounter.objects), (Tables.objectVersions, .olderVersions),
@@ -172,15 +175,16 @@ struct IndexRebuild {
                     let bucket = try RowKey.bucketID(prefixing: row.key)
                     usage[bucket, default: [:]][counter, default: 0] += 1
                 }
-                try await engine.transact { (transaction) throws(StoreError) in
-                    for row in rows { try transaction.putReferences(ofObject: row) }
+                if table == Tables.objectVersions {
+                    try await engine.transact { (transaction) throws(StoreError) in
+                        for row in rows { try transaction.noteNullVersion(row) }
+                    }
                 }
+                try await putReferences(of: rows, naming: Self.referenceKeys(ofObject:))
             }
         }
         for try await rows in pages(of: Tables.objectReferences) {
-            try await engine.transact { (transaction) throws(StoreError) in
-                for row in rows { try transaction.putReferences(ofReferencesRow: row) }
-            }
+            try await putReferences(of: rows, naming: Self.referenceKeys(ofReferencesRow:))
         }
         for (bucket, counts) in usage {
             try await engine.transact { (transaction) throws(StoreError) in
@@ -188,6 +192,51 @@ struct IndexRebuild {
             }
         }
         report.blobCount = try await blobCount(usage)
+    }
+
+    /// Rows of one transaction: one object may name ten thousand blobs under a long key.
+    private static let referenceCountMax = 8192
+
+    private func putReferences(
+        of rows: [IndexEntry], naming keys: (IndexEntry) throws(StoreError) -> [[UInt8]]
+    ) async throws(StoreError) {
+        var pending: [[UInt8]] = []
+        for row in rows {
+            pending += try keys(row)
+            while pending.count >= Self.referenceCountMax || row == rows.last && !pending.isEmpty {
+                let part = Array(pending.prefix(Self.referenceCountMax))
+                pending.removeFirst(part.count)
+                try await engine.transact { (transaction) throws(StoreError) in
+                    for key in part { try transaction.put(Tables.references, key, []) }
+                }
+            }
+        }
+    }
+
+    // One that is damaged is reported by whoever reads it.
+    private static func referenceKeys(ofObject row: IndexEntry) throws(StoreError) -> [[UInt8]] {
+        guard let object = try? ObjectRow(decoding: row.value), !object.isDeleteMarker else {
+            return []
+        }
+        let key = RowKey.objectKey(ofVersionName: row.key.dropFirst(Octets16.byteCount))
+        return try referenceKeys(
+            [object.bodyName] + object.ownReferences, of: row,
+            RowKey.versionName(key, token: object.token))
+    }
+
+    private static func referenceKeys(
+        ofReferencesRow row: IndexEntry
+    ) throws(StoreError) -> [[UInt8]] {
+        guard let references = try? ObjectReferencesRow(decoding: row.value) else { return [] }
+        return try referenceKeys(
+            references.names, of: row, Array(row.key.dropFirst(Octets16.byteCount)))
+    }
+
+    private static func referenceKeys(
+        _ names: [LinkName], of row: IndexEntry, _ version: [UInt8]
+    ) throws(StoreError) -> [[UInt8]] {
+        let bucket = try RowKey.bucketID(prefixing: row.key)
+        return names.map { RowKey.link(bucket, $0) + version }
     }
 
     // Those of deleted buckets are nobody's.
@@ -271,28 +320,19 @@ extension Transaction {
         return Int(totals.chunkCount)
     }
 
-    fileprivate func putReferences(ofObject row: IndexEntry) throws(StoreError) {
-        // One that is damaged is reported by whoever reads it.
-        guard let object = try? ObjectRow(decoding: row.value), !object.isDeleteMarker else {
-            return
-        }
-        let key = RowKey.objectKey(ofVersionName: row.key.dropFirst(Octets16.byteCount))
-        try putReferences(
-            [object.bodyName] + object.ownReferences, of: row,
-            RowKey.versionName(key, token: object.token))
+    fileprivate func noteNullVersion(_ row: IndexEntry) throws(StoreError) {
+        guard let object = try? ObjectRow(decoding: row.value), object.token == 0 else { return }
+        try noteNullVersion(
+            of: RowKey.objectKey(ofVersionName: row.key.dropFirst(Octets16.byteCount)),
+            sequence: object.sequence, in: RowKey.bucketID(prefixing: row.key))
     }
 
-    fileprivate func putReferences(ofReferencesRow row: IndexEntry) throws(StoreError) {
-        guard let references = try? ObjectReferencesRow(decoding: row.value) else { return }
-        try putReferences(
-            references.names, of: row, Array(row.key.dropFirst(Octets16.byteCount)))
-    }
-
-    private func putReferences(
-        _ names: [LinkName], of row: IndexEntry, _ version: [UInt8]
-    ) throws(StoreError) {
-        let bucket = try RowKey.bucketID(prefixing: row.key)
-        for name in names { try put(Tables.references, RowKey.link(bucket, name) + version, []) }
+    fileprivate func putLease(ofLink row: IndexEntry) throws(StoreError) {
+        guard let link = try? LinkRow(decoding: row.value), let end = link.leaseEnd else { return }
+        try put(
+            Tables.blobLeases,
+            RowKey.blobLease(
+                end, RowKey.bucketID(prefixing: row.key), RowKey.linkName(of: row.key)), [])
     }
 }
 

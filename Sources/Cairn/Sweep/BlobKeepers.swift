@@ -1,5 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
+public import CairnCore
+
 /// What keeps a blob alive in one bucket.
 public struct BlobKeeper: Hashable, Sendable {
     /// Object keys that are named at most; ``objectCount`` counts all.
@@ -11,6 +13,8 @@ public struct BlobKeeper: Hashable, Sendable {
     public let bucket: String
     /// Whether it was stored or mounted as a blob, and stays until it is deleted as one.
     public let isPinned: Bool
+    /// Until when it stays without an object, if it is leased.
+    public let leaseEnd: Timestamp?
     /// How many objects of the bucket have it as their body or refer to it.
     public let objectCount: UInt64
     /// The keys of these objects, the first of them.

@@ -8,8 +8,8 @@ internal import CairnIndex
 extension Engine {
     private static let deletedRowCountMax = 256
     private static let objectTables = [
-        Tables.bucketSettings, Tables.objects, Tables.objectVersions, Tables.objectReferences,
-        Tables.references,
+        Tables.objects, Tables.objectVersions, Tables.nullVersions, Tables.objectReferences,
+        Tables.references, Tables.bucketSettings,
     ]
 
     /// Deletes the contents of all buckets that were deleted.
@@ -53,7 +53,9 @@ extension Engine {
             let prefix = bucket.octets.bytes
             let rest = Self.deletedRowCountMax
             for table in Self.objectTables {
-                let rows = try transaction.scan(table, prefix: prefix, limit: rest)
+                // Rows of references may have hundreds of kilobytes.
+                let limit = table == Tables.objectReferences ? rest / 16 : rest
+                let rows = try transaction.scan(table, prefix: prefix, limit: limit)
                 for row in rows { try transaction.delete(table, row.key) }
                 if !rows.isEmpty { return true }
             }

@@ -37,7 +37,7 @@ extension Store {
                     result.keepers.append(
                         BlobKeeper(
                             account: account.name, bucket: bucket.name, isPinned: link.isPinned,
-                            objectCount: UInt64(link.referenceCount),
+                            leaseEnd: link.leaseEnd, objectCount: UInt64(link.referenceCount),
                             objectKeys: try await bucket.objectKeys(
                                 referringTo: keys.linkName(of: digest), snapshot),
                             freedByteCount: alone.report.byteCount))

@@ -3,10 +3,10 @@
 extension Store {
     /// Frees what nothing needs any more, while everything else goes on.
     ///
-    /// Works off deleted buckets, expired upload sessions and chunks without references, in small
-    /// transactions: a kill loses nothing and the next sweep goes on. Costs time in proportion to
-    /// what there is to free, not to the size of the store. What is being read stays until the
-    /// reader is done.
+    /// Works off leases that are over, deleted buckets, expired upload sessions and chunks without
+    /// references, in small transactions: a kill loses nothing and the next sweep goes on. Costs
+    /// time in proportion to what there is to free, not to the size of the store. What is being
+    /// read stays until the reader is done.
     ///
     /// - Throws: ``StoreError`` with code `cancelled` (by the task; what was freed stays freed),
     ///   `corrupted`, `outOfSpace`, `io`, `closed`.
@@ -14,6 +14,7 @@ extension Store {
     public func sweep() async throws(StoreError) -> SweepReport {
         try await engine.reapExpiredUploads(limit: .max)
         var report = SweepReport()
+        try await engine.expireLeases(&report)
         try await engine.emptyDeletedBuckets(&report)
         try await engine.sweepGarbage(&report)
         return report

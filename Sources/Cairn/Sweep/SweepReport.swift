@@ -9,9 +9,11 @@ public struct SweepReport: Hashable, Sendable {
     public internal(set) var byteCount: UInt64 = 0
     /// Trees that were left alone because they are being read; the next sweep takes them.
     public internal(set) var leasedCount: UInt64 = 0
-    /// Recipe nodes, and buckets, that stay because what they refer to cannot be read: damage,
-    /// which a verification names.
+    /// Recipe nodes, leases and buckets that stay because what they refer to cannot be read:
+    /// damage, which a verification names.
     public internal(set) var damagedCount: UInt64 = 0
+    /// Blobs that went from their buckets because their leases were over.
+    public internal(set) var expiredBlobCount: UInt64 = 0
     /// Buckets whose contents were deleted.
     public internal(set) var bucketCount: UInt64 = 0
 

@@ -172,16 +172,19 @@ public final class UploadSession: Sendable {
     ///
     /// When the bucket has the blob already, the call succeeds and nothing more is stored.
     ///
-    /// - Parameter expected: the digest that the bytes must have, of the session's algorithm;
-    ///   nil accepts any bytes.
+    /// - Parameters:
+    ///   - expected: the digest that the bytes must have, of the session's algorithm; nil accepts
+    ///     any bytes.
+    ///   - lifetime: how long it stays. A blob that is there already gets the longer of both.
     /// - Throws: ``StoreError`` with code
     ///   `digestMismatch` (nothing changed: append more, commit again or cancel),
     ///   `bucketUnknown` (the bucket was deleted meanwhile), and as ``append(_:at:)``.
     @discardableResult
     public func commit(
-        expecting expected: Digest? = nil
+        expecting expected: Digest? = nil, lifetime: BlobLifetime = .untilDeleted
     ) async throws(StoreError) -> BlobDescription {
-        try await commit(expecting: expected, isPinned: true) { [bucketID] (blob) in
+        let hold = try BlobHold(lifetime, at: engine.clock.now())
+        return try await commit(expecting: expected, hold: hold) { [bucketID] (blob) in
             { (transaction) throws(StoreError) in
                 try transaction.link(blob, in: bucketID)
                 return try transaction.describe(blob, in: bucketID)
@@ -216,13 +219,14 @@ public final class UploadSession: Sendable {
     func commit(
         _ draft: ObjectDraft, expecting expected: Digest?, if condition: WriteCondition
     ) async throws(StoreError) -> ObjectDescription {
-        try await commit(expecting: expected, isPinned: false) {
+        try await commit(expecting: expected, hold: .object) {
             [bucketID, keys, engine] (blob) throws(StoreError) in
             let object = try await engine.prepareObject(
                 draft, digest: blob.description.digest, byteCount: blob.description.byteCount,
                 modifiedAt: engine.clock.now(), token: engine.newToken(in: bucketID), in: bucketID,
                 keys)
             return { (transaction) throws(StoreError) in
+                try transaction.checkBucket(bucketID)
                 guard try transaction.isCurrent(token: object.row.token, in: bucketID) else {
                     return nil
                 }
@@ -240,10 +244,10 @@ public final class UploadSession: Sendable {
     /// - Parameter linking: makes what the transaction does; asked again when that has found,
     ///   before it wrote anything, that it was made for what is not any more, and has answered nil.
     private func commit<R: Sendable>(
-        expecting expected: Digest?, isPinned: Bool,
+        expecting expected: Digest?, hold: BlobHold,
         linking: (PreparedBlob) async throws(StoreError) -> Linking<R>
     ) async throws(StoreError) -> R {
-        let blob = try await beginCommit(expecting: expected, isPinned: isPinned)
+        let blob = try await beginCommit(expecting: expected, hold: hold)
         let result: Result<R, StoreError>
         do throws(StoreError) {
             var linked: R?
@@ -274,11 +278,11 @@ public final class UploadSession: Sendable {
     /// Makes the blob ready to be linked. Nobody else may use the session before
     /// ``endCommit(_:)``, which the caller owes it once this has returned.
     func beginCommit(
-        expecting expected: Digest?, isPinned: Bool
+        expecting expected: Digest?, hold: BlobHold
     ) async throws(StoreError) -> PreparedBlob {
         try begin()
         do throws(StoreError) {
-            return try await prepare(expecting: expected, isPinned: isPinned)
+            return try await prepare(expecting: expected, hold: hold)
         } catch {
             let failure = await finishIfFailed(error)
             end()
@@ -409,7 +413,7 @@ public final class UploadSession: Sendable {
     // MARK: - Commit
 
     private func prepare(
-        expecting expected: Digest?, isPinned: Bool
+        expecting expected: Digest?, hold: BlobHold
     ) async throws(StoreError) -> PreparedBlob {
         try await engine.keys.confirm(keys)
         try await pipeline.settle()
@@ -420,14 +424,14 @@ public final class UploadSession: Sendable {
             try check(digest, expected)
             return try await engine.pool.run { [self] (context) throws(StoreError) in
                 try engine.prepareSmall(
-                    bytes, digest, isPinned: isPinned, bucketID, keys, &context)
+                    bytes, digest, hold, bucketID, keys, &context)
             }
         }
         guard let tree = try await pipeline.finish(window, expecting: expected) else {
             throw mismatch(expected)
         }
         return try await engine.pool.run { [self] (context) throws(StoreError) in
-            var blob = try engine.prepare(tree, isPinned: isPinned, bucketID, keys, &context)
+            var blob = try engine.prepare(tree, hold, bucketID, keys, &context)
             blob.ledger = pipeline.takeLedger()
             return blob
         }

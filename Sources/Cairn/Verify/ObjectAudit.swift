@@ -81,6 +81,15 @@ struct ObjectAudit {
             guard isLatest ? !object.isDeleteMarker : row.key == older else {
                 return add("an object has a key that leads elsewhere")
             }
+            if !isLatest, object.token == 0 {
+                let note = RowKey.object(bucket, key)
+                let sequence = try await read { (snapshot) throws(IndexError) in
+                    try snapshot.get(Tables.nullVersions, note)
+                }
+                if sequence != RowKey.bigEndian(object.sequence) {
+                    add("the null version of an object is not found")
+                }
+            }
             guard !object.isDeleteMarker else { return }
             let id = ObjectVersionID(sequence: object.sequence, token: object.token)
             guard

@@ -117,6 +117,9 @@ private struct Verifier {
         for try await rows in pages {
             for row in rows {
                 let link = try await checkLink(row, of: bucket, keys)
+                if let end = link?.leaseEnd {
+                    try await checkLease(until: end, row.key, of: bucket, snapshot)
+                }
                 found[.blobs, default: 0] += 1
                 found[.logicalBytes, default: 0] &+= link?.byteCount ?? 0
                 referenceCount += UInt64(link?.referenceCount ?? 0)
@@ -173,6 +176,16 @@ private struct Verifier {
     }
 
     // MARK: - Blobs
+
+    private mutating func checkLease(
+        until end: Timestamp, _ link: [UInt8], of bucket: Bucket, _ snapshot: any IndexSnapshot
+    ) async throws(StoreError) {
+        let key = RowKey.blobLease(end, bucket.bucketID, try RowKey.linkName(of: link))
+        let isListed = try await page(snapshot) { (snapshot) throws(IndexError) in
+            try snapshot.get(Tables.blobLeases, key) != nil
+        }
+        if !isListed { report.add("the lease of a blob would never end", bucket: bucket.name) }
+    }
 
     // Nil when the row is damaged.
     private mutating func checkLink(

@@ -148,6 +148,8 @@ public struct SweepInfo: Codable, Hashable, Sendable {
     public var chunkCount: UInt64
     /// The bytes of their records.
     public var byteCount: UInt64
+    /// Blobs that went from their buckets because their leases were over.
+    public var expiredBlobCount: UInt64
     /// Deleted buckets that are gone for good.
     public var bucketCount: UInt64
     /// Trees that were left alone because somebody reads them.
@@ -163,9 +165,11 @@ public struct SweepInfo: Codable, Hashable, Sendable {
 
     /// Makes figures from their parts.
     public init(
-        chunkCount: UInt64, byteCount: UInt64, bucketCount: UInt64, leasedCount: UInt64,
-        damagedCount: UInt64, segmentCount: UInt64, freedByteCount: UInt64, movedByteCount: UInt64
+        chunkCount: UInt64, byteCount: UInt64, expiredBlobCount: UInt64, bucketCount: UInt64,
+        leasedCount: UInt64, damagedCount: UInt64, segmentCount: UInt64, freedByteCount: UInt64,
+        movedByteCount: UInt64
     ) {
+        self.expiredBlobCount = expiredBlobCount
         self.chunkCount = chunkCount
         self.byteCount = byteCount
         self.bucketCount = bucketCount
@@ -205,6 +209,8 @@ public struct KeeperInfo: Codable, Hashable, Sendable {
     public var bucket: String
     /// Whether it was stored or mounted as a blob.
     public var isPinned: Bool
+    /// Until when it stays without an object, if it is leased, RFC 3339.
+    public var leaseEnd: String?
     /// How many objects have it as their body or refer to it.
     public var objectCount: UInt64
     /// Their keys, at most a hundred.
@@ -214,12 +220,13 @@ public struct KeeperInfo: Codable, Hashable, Sendable {
 
     /// Makes an answer from its parts.
     public init(
-        account: String, bucket: String, isPinned: Bool, objectCount: UInt64,
+        account: String, bucket: String, isPinned: Bool, leaseEnd: String?, objectCount: UInt64,
         objectKeys: [String], freedByteCount: UInt64
     ) {
         self.account = account
         self.bucket = bucket
         self.isPinned = isPinned
+        self.leaseEnd = leaseEnd
         self.objectCount = objectCount
         self.objectKeys = objectKeys
         self.freedByteCount = freedByteCount

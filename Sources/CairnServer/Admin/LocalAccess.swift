@@ -382,7 +382,8 @@ extension SweepInfo {
     init(_ sweep: SweepReport, _ compaction: CompactionReport) {
         self.init(
             chunkCount: sweep.chunkCount, byteCount: sweep.byteCount,
-            bucketCount: sweep.bucketCount, leasedCount: sweep.leasedCount,
+            expiredBlobCount: sweep.expiredBlobCount, bucketCount: sweep.bucketCount,
+            leasedCount: sweep.leasedCount,
             damagedCount: sweep.damagedCount, segmentCount: compaction.segmentCount,
             freedByteCount: compaction.freedByteCount, movedByteCount: compaction.movedByteCount)
     }
@@ -395,7 +396,8 @@ extension KeepersInfo {
             keepers: keepers.keepers.map { keeper in
                 KeeperInfo(
                     account: keeper.account, bucket: keeper.bucket, isPinned: keeper.isPinned,
-                    objectCount: keeper.objectCount, objectKeys: keeper.objectKeys,
+                    leaseEnd: keeper.leaseEnd?.description, objectCount: keeper.objectCount,
+                    objectKeys: keeper.objectKeys,
                     freedByteCount: keeper.freedByteCount)
             }, isBeingRead: keepers.isBeingRead, freedByteCount: keepers.freedByteCount)
     }

@@ -27,7 +27,10 @@ struct WhyCommand: StoreCommand {
         if options.json { return try Output.json(answer) }
         for keeper in answer.keepers {
             let freed = Quantity.bytes(keeper.freedByteCount)
-            let kind = keeper.isPinned ? "stored there" : "kept by objects"
+            let kind =
+                keeper.isPinned
+                ? "stored there"
+                : keeper.leaseEnd.map { "leased until \($0)" } ?? "kept by objects"
             try Output.line("\(keeper.bucket): \(kind); alone it would free \(freed)")
             for key in keeper.objectKeys { try Output.line("  object \(key)") }
             let rest = keeper.objectCount - min(keeper.objectCount, UInt64(keeper.objectKeys.count))
