@@ -103,7 +103,7 @@ let package = Package(
         .executableTarget(
             name: "cairn",
             dependencies: [
-                "Cairn", "CairnCore", "CairnKeys", "CairnServer",
+                "Cairn", "CairnCore", "CairnKeys", "CairnRegistry", "CairnServer",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], path: "Tools/cairn", swiftSettings: strict, linkerSettings: boundAtStart),

@@ -7,6 +7,8 @@ public struct RegistryConfiguration: Hashable, Sendable {
     public var createsRepositories = true
     /// Whether a tag, once set, names the same manifest until it is deleted.
     public var tagsAreImmutable = false
+    /// How long a blob stays that no manifest names; a client that asks for it begins that anew.
+    public var blobLifetime = BlobLifetime.untilDeleted
 
     /// Makes the usual configuration.
     public init() {}

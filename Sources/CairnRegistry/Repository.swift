@@ -30,11 +30,16 @@ public struct Repository: Sendable {
 
     // MARK: Blobs
 
-    /// Describes a blob.
+    /// Describes a blob, for a client that may be about to name it in a manifest.
     ///
     /// - Throws: `blobUnknown`.
     public func stat(_ digest: Digest) async throws(RegistryError) -> BlobDescription {
-        do throws(StoreError) { return try await bucket.stat(digest) } catch {
+        do throws(StoreError) {
+            guard case .leased(let duration) = configuration.blobLifetime else {
+                return try await bucket.stat(digest)
+            }
+            return try await bucket.stat(digest, leasingFor: duration)
+        } catch {
             throw RegistryError(store: error)
         }
     }
@@ -66,7 +71,8 @@ public struct Repository: Sendable {
     ) async throws(RegistryError) -> BlobDescription? {
         guard let source else { return nil }
         do throws(StoreError) {
-            return try await bucket.mountBlob(digest, from: source.bucket)
+            return try await bucket.mountBlob(
+                digest, from: source.bucket, lifetime: configuration.blobLifetime)
         } catch {
             switch error.code {
             // A key that cannot be used is the other repository's, or else the upload tells.

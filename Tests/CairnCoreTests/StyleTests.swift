@@ -204,7 +204,8 @@ struct Layer: Sendable {
             systemModules: nil),
         Layer(module: "CairnTesting", imports: store, systemModules: nil),
         Layer(
-            module: "cairn", imports: ["Cairn", "CairnCore", "CairnKeys", "CairnServer"],
+            module: "cairn",
+            imports: ["Cairn", "CairnCore", "CairnKeys", "CairnRegistry", "CairnServer"],
             systemModules: nil),
     ]
 

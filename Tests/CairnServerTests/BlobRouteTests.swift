@@ -2,6 +2,7 @@
 import Cairn
 import CairnCore
 import CairnKeys
+import CairnRegistry
 import CairnServer
 import CairnTestSupport
 import Testing
@@ -32,6 +33,29 @@ import Testing
             let etag = try #require(reply.header("ETag"))
             let same = try await kit.send(.GET, path, headers: ["If-None-Match": etag])
             #expect(same.status == 304)
+        }
+    }
+
+    @Test func `what no manifest names is leased, where the registry says so`() async throws {
+        try await ServerKit.run({ $0.registry.blobLifetime = .leased }) { kit in
+            let digest = try await kit.push(Array("a layer".utf8))
+            let bucket = try await kit.store.defaultAccount.bucket("library/test")
+            let end = try #require(try await bucket.stat(digest).leaseEnd)
+            #expect(
+                try await kit.send(.HEAD, "/v2/library/test/blobs/\(digest)").status == 200)
+            #expect(try #require(try await bucket.stat(digest).leaseEnd) >= end)
+            let mount = "/v2/library/other/blobs/uploads/?mount=\(digest)&from=library/test"
+            #expect(try await kit.send(.POST, mount).status == 201)
+            let other = try await kit.store.defaultAccount.bucket("library/other")
+            #expect(try await other.stat(digest).leaseEnd != nil)
+        }
+        try await ServerKit.run { kit in
+            let digest = try await kit.push(Array("a layer".utf8))
+            let bucket = try await kit.store.defaultAccount.bucket("library/test")
+            #expect(try await bucket.stat(digest).leaseEnd == nil)
+            #expect(
+                try await kit.send(.HEAD, "/v2/library/test/blobs/\(digest)").status == 200)
+            #expect(try await bucket.stat(digest).leaseEnd == nil)
         }
     }
 

@@ -216,7 +216,8 @@ extension RegistryCall {
         _ session: UploadSession, _ expected: Digest, _ name: RepositoryName
     ) async throws -> Response {
         do throws(StoreError) {
-            _ = try await session.commit(expecting: expected)
+            _ = try await session.commit(
+                expecting: expected, lifetime: responder.registry.configuration.blobLifetime)
         } catch {
             if error.code == .digestMismatch {
                 // A session that cannot be cancelled now expires.

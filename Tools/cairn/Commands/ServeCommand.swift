@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 internal import ArgumentParser
 internal import Cairn
+internal import CairnRegistry
 internal import CairnServer
 internal import FoundationEssentials
 internal import Logging
@@ -23,6 +24,19 @@ struct ServeCommand: StoreCommand {
             "Where to listen; port 0 takes any free one.", valueName: "host:port"))
     var listen = ListenAddress(host: "127.0.0.1", port: 5000)
 
+    @Option(
+        help: ArgumentHelp(
+            "Remove blobs that no manifest has named for so long (default: never).",
+            valueName: "hours"))
+    var blobLease: Int?
+
+    func validate() throws {
+        // Ten years; a push takes an hour now and then.
+        if let blobLease, !(1...87_600).contains(blobLease) {
+            throw ValidationError("--blob-lease must be 1 to 87600 hours.")
+        }
+    }
+
     func perform() async throws {
         let store = try await options.openStore(options.unlock())
         do {
@@ -39,6 +53,9 @@ struct ServeCommand: StoreCommand {
         var configuration = ServerConfiguration()
         configuration.host = listen.host
         configuration.port = listen.port
+        if let blobLease {
+            configuration.registry.blobLifetime = .leased(.seconds(blobLease * 3600))
+        }
         let socket = options.directory + "/" + AdminConnection.socketName
         if AdminClient.isSocketPath(socket) {
             configuration.adminSocketPath = socket
