@@ -9,6 +9,13 @@ extension Duration {
     }
 }
 
+/// How many milliseconds a call takes.
+public func milliseconds<R>(_ body: () async throws -> R) async throws -> Double {
+    let start = ContinuousClock.now
+    _ = try await body()
+    return (ContinuousClock.now - start).milliseconds
+}
+
 extension Double {
     /// The number with so many digits behind the point.
     public func formatted(_ digits: Int) -> String { String(format: "%.\(digits)f", self) }

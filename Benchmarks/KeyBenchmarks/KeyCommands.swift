@@ -129,12 +129,6 @@ struct MountCommand: AsyncParsableCommand {
             try await store.close()
         }
     }
-
-    private func milliseconds<R>(_ body: () async throws -> R) async throws -> Double {
-        let start = ContinuousClock.now
-        _ = try await body()
-        return (ContinuousClock.now - start).milliseconds
-    }
 }
 
 /// Rewrapping after a rotation, by the number of buckets.

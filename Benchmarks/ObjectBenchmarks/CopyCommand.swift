@@ -63,10 +63,4 @@ struct CopyCommand: AsyncParsableCommand {
             try await store.close()
         }
     }
-
-    private func milliseconds<R>(_ body: () async throws -> R) async throws -> Double {
-        let start = ContinuousClock.now
-        _ = try await body()
-        return (ContinuousClock.now - start).milliseconds
-    }
 }

@@ -55,9 +55,7 @@ struct ListCommand: AsyncParsableCommand {
     private func median(_ body: (Int) async throws -> Void) async throws -> String {
         var times: [Double] = []
         for round in 0..<rounds {
-            let start = ContinuousClock.now
-            try await body(round)
-            times.append((ContinuousClock.now - start).milliseconds)
+            times.append(try await milliseconds { try await body(round) })
         }
         return times.quantile(0.5).formatted(2)
     }
