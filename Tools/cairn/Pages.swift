@@ -1,4 +1,19 @@
 // Part of Cairn, a content-addressed blob store.
+internal import ArgumentParser
+
+/// Which part of a list to print.
+struct PageOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("At most so many entries (default: all).", valueName: "count"))
+    var limit: Int?
+
+    @Option(
+        help: ArgumentHelp("Start behind the `next` of an earlier list.", valueName: "next"))
+    var after: String?
+
+    func validate() throws {
+        if let limit, limit < 1 { throw ValidationError("--limit must be 1 or more.") }
+    }
+}
 
 /// Lists that come in pages.
 enum Pages {

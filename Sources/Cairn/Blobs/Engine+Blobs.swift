@@ -112,17 +112,18 @@ extension Engine {
     func linkRow(
         _ bucket: BucketID, _ name: LinkName
     ) throws(StoreError) -> LinkRow? {
-        let bytes = try lower(
-            "reading a link",
-            index: { () throws(IndexError) in
-                try index.get(Tables.links, RowKey.link(bucket, name))
-            })
-        guard let bytes else { return nil }
+        guard let bytes = try row(Tables.links, RowKey.link(bucket, name)) else { return nil }
         return try lower(
             "reading a link",
             core: { () throws(CoreError) in
                 try LinkRow(decoding: bytes)
             })
+    }
+
+    /// Blocks: for worker threads.
+    func row(_ table: IndexTable, _ key: [UInt8]) throws(StoreError) -> [UInt8]? {
+        try lower(
+            "reading \(table.name)", index: { () throws(IndexError) in try index.get(table, key) })
     }
 
     func hasLink(_ name: LinkName, in bucket: BucketID) async throws(StoreError) -> Bool {

@@ -88,9 +88,7 @@ extension Transaction {
     func lease(
         _ existing: LinkRow, until end: Timestamp, _ bucket: BucketID, _ name: LinkName
     ) throws(StoreError) -> LinkRow {
-        guard !existing.isPinned, existing.leaseEnd.map({ $0 < end }) ?? true else {
-            return existing
-        }
+        guard !existing.isHeld(until: end) else { return existing }
         var link = try endLease(existing, bucket, name)
         link.leaseEnd = end
         try put(Tables.blobLeases, RowKey.blobLease(end, bucket, name), [])

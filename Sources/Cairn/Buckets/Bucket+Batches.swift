@@ -36,7 +36,7 @@ extension Bucket {
         for (index, operation) in operations.enumerated() {
             do throws(StoreError) {
                 // A condition looks at rows of the newest version only.
-                if operation.condition != .none { try await currentRow(of: operation.key) }
+                if operation.condition != .none { try await objectRow(operation.key) }
                 steps.append(try await prepare(operation, bodies))
             } catch {
                 throw BatchError(error, operation: index)
@@ -88,17 +88,14 @@ extension Bucket {
     private func prepare(
         _ found: FoundObject, _ update: ObjectBatch.Update, _ keys: BucketKeys
     ) async throws(StoreError) -> PreparedObject {
-        let object = found.description
+        let object = found.description.tagged(update.tags ?? found.description.tags)
         guard let references = update.references else {
             return try await engine.prepareObject(
-                object.tagged(update.tags ?? object.tags), references: found.references,
-                in: bucketID, keys)
+                object, references: found.references, in: bucketID, keys)
         }
-        var attributes = object.attributes
-        attributes.tags = update.tags ?? object.tags
         return try await engine.prepareObject(
-            ObjectDraft(object.key, attributes, references: references), digest: object.digest,
-            byteCount: object.byteCount, modifiedAt: object.modifiedAt,
+            ObjectDraft(object.key, object.attributes, references: references),
+            digest: object.digest, byteCount: object.byteCount, modifiedAt: object.modifiedAt,
             token: object.versionID.token, in: bucketID, keys)
     }
 
@@ -256,14 +253,8 @@ private final class BatchBodies: Sendable {
             }
             return try await finish(session)
         case .bytes(let bytes):
-            let session = try bucket.engine.beginUpload(
-                in: bucket.bucketID, keys, algorithm: .sha256)
-            do throws(StoreError) {
-                try await session.append(bytes.span)
-                return try await finish(session)
-            } catch {
-                await session.drop()
-                throw error
+            return try await bucket.upload(bytes.span) { (session) throws(StoreError) in
+                try await finish(session)
             }
         }
     }

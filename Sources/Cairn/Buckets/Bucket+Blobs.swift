@@ -18,14 +18,9 @@ extension Bucket {
         _ bytes: Span<UInt8>, expecting expected: Digest? = nil,
         lifetime: BlobLifetime = .untilDeleted
     ) async throws(StoreError) -> BlobDescription {
-        let session = try engine.beginUpload(
-            in: bucketID, try await keys(), algorithm: expected?.algorithm ?? .sha256)
-        do throws(StoreError) {
-            try await session.append(bytes)
-            return try await session.commit(expecting: expected, lifetime: lifetime)
-        } catch {
-            await session.drop()
-            throw error
+        try await upload(bytes, algorithm: expected?.algorithm ?? .sha256) {
+            (session) throws(StoreError) in
+            try await session.commit(expecting: expected, lifetime: lifetime)
         }
     }
 
@@ -47,7 +42,7 @@ extension Bucket {
         var leaseEnd = link.leaseEnd
         if let duration,
             case .lease(let end) = try BlobHold(.leased(duration), at: engine.clock.now()),
-            !link.isPinned, leaseEnd.map({ $0 < end }) ?? true
+            !link.isHeld(until: end)
         {
             let (bucketID, name) = (bucketID, keys.linkName(of: digest))
             leaseEnd = try await engine.transact { (transaction) throws(StoreError) in
@@ -162,6 +157,21 @@ extension Bucket {
     }
 
     // MARK: -
+
+    /// Sends bytes in memory through a session that nobody else sees.
+    func upload<R>(
+        _ bytes: Span<UInt8>, algorithm: Digest.Algorithm = .sha256,
+        finish: (UploadSession) async throws(StoreError) -> R
+    ) async throws(StoreError) -> R {
+        let session = try engine.beginUpload(in: bucketID, try await keys(), algorithm: algorithm)
+        do throws(StoreError) {
+            try await session.append(bytes)
+            return try await finish(session)
+        } catch {
+            await session.drop()
+            throw error
+        }
+    }
 
     static func unknown(_ digest: Digest) -> StoreError {
         StoreError(.blobUnknown, "the bucket has no blob \(digest)")

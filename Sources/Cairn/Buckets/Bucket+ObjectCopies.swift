@@ -40,7 +40,7 @@ extension Bucket {
         ) {
             [clock = engine.clock] (found) throws(StoreError) in
             let draft = try ObjectDraft(
-                target, attributes ?? found.attributes, references: found.references)
+                target, attributes ?? found.description.attributes, references: found.references)
             return (draft, clock.now())
         }
     }
@@ -66,7 +66,7 @@ extension Bucket {
         ) {
             (found) throws(StoreError) in
             let draft = try ObjectDraft(
-                target, found.attributes, references: found.references)
+                target, found.description.attributes, references: found.references)
             return (draft, found.description.modifiedAt)
         }
     }
@@ -158,8 +158,4 @@ extension Transaction {
         // Rows move between the tables as they are.
         return try olderVersion(version, of: key, in: bucket)?.encoded() == found.bytes
     }
-}
-
-extension FoundObject {
-    fileprivate var attributes: ObjectAttributes { description.attributes }
 }

@@ -30,13 +30,8 @@ extension Bucket {
     ) async throws(StoreError) -> ObjectDescription {
         let draft = try ObjectDraft(key, attributes, references: references)
         try await prepareForCondition(condition, on: key)
-        let session = try engine.beginUpload(in: bucketID, try await keys(), algorithm: .sha256)
-        do throws(StoreError) {
-            try await session.append(bytes)
-            return try await session.commit(draft, expecting: nil, if: condition)
-        } catch {
-            await session.drop()
-            throw error
+        return try await upload(bytes) { (session) throws(StoreError) in
+            try await session.commit(draft, expecting: nil, if: condition)
         }
     }
 
@@ -169,13 +164,22 @@ extension Bucket {
             try condition.check(description)
             return (description, blob)
         }
-        // The object may be replaced between the two reads, and its old body be gone: look again.
+        return try await openBody { () throws(StoreError) in
+            try await headObject(key, if: condition)
+        }
+    }
+
+    /// Opens the body of an object that is looked for as often as needed.
+    func openBody(
+        of look: () async throws(StoreError) -> ObjectDescription
+    ) async throws(StoreError) -> (ObjectDescription, Blob) {
+        // It may be replaced or deleted between the two reads, and its body be gone: look again.
         while true {
-            let description = try await headObject(key, if: condition)
-            if let blob = try await engine.openBlob(description.digest, in: bucketID, keys()) {
-                return (description, blob)
+            let object = try await look()
+            if let blob = try await engine.openBlob(object.digest, in: bucketID, keys()) {
+                return (object, blob)
             }
-            guard try await headObject(key) != description else {
+            guard try await look() != object else {
                 throw StoreError(.corrupted, "the body of an object is missing")
             }
         }
@@ -209,10 +213,10 @@ extension Bucket {
         // Who may not read may not delete.
         _ = try await keys()
         let condition = etag.map(WriteCondition.ifMatch) ?? .none
-        guard try await engine.objectBytes(key, in: bucketID) != nil else {
-            throw Self.unknown(object: key)
+        if condition != .none {
+            guard let row = try await objectRow(key) else { throw Self.unknown(object: key) }
+            guard condition.holds(for: row) else { throw Transaction.conditionFailed }
         }
-        try await prepareForCondition(condition, on: key)
         let bucketID = bucketID
         while true {
             let marker = try await engine.newDeleteMarker(in: bucketID)
@@ -288,7 +292,7 @@ extension Bucket {
         guard condition != .none else { return }
         // Who may not read does not learn what is there.
         _ = try await keys()
-        guard condition.holds(for: try await currentRow(of: key)) else {
+        guard condition.holds(for: try await objectRow(key)) else {
             throw Transaction.conditionFailed
         }
     }
@@ -296,13 +300,9 @@ extension Bucket {
     /// The row of an object, of the newest version: one of version 1 shows no tag that a
     /// transaction could look at, and is replaced.
     @discardableResult
-    func currentRow(of key: String) async throws(StoreError) -> ObjectRow? {
+    func objectRow(_ key: String) async throws(StoreError) -> ObjectRow? {
         while let bytes = try await engine.objectBytes(key, in: bucketID) {
-            let row = try lower(
-                "reading an object",
-                core: { () throws(CoreError) in
-                    try ObjectRow(decoding: bytes)
-                })
+            let row = try Engine.decodeObject(bytes)
             if row.etag != nil { return row }
             let keys = try await keys()
             guard let found = try await engine.findObject(key, in: bucketID, keys) else { continue }

@@ -54,15 +54,8 @@ extension Bucket {
     public func openObject(
         _ key: String, version: ObjectVersionID, if condition: ReadCondition = .none
     ) async throws(StoreError) -> (ObjectDescription, Blob) {
-        while true {
-            let object = try await headObject(key, version: version, if: condition)
-            if let blob = try await engine.openBlob(object.digest, in: bucketID, keys()) {
-                return (object, blob)
-            }
-            // Deleted in between, which the next look tells; or damaged.
-            guard try await headObject(key, version: version) != object else {
-                throw StoreError(.corrupted, "the body of an object is missing")
-            }
+        try await openBody { () throws(StoreError) in
+            try await headObject(key, version: version, if: condition)
         }
     }
 
@@ -154,7 +147,7 @@ private struct VersionScan: Sendable {
             of: Tables.objects, snapshot, from: cursor.map { bucket + $0.key + [0] }, end, limit)
         let older = try rows(
             of: Tables.objectVersions, snapshot, from: cursor.map(firstOlder), end, limit)
-        return merge(latest, older, behind: cursor.map { bucket + $0.key }, limit: limit)
+        return merge(latest, older, behind: cursor?.key[...], limit: limit)
     }
 
     // Behind the version that the cursor names, whether it is there or not.
@@ -176,18 +169,19 @@ private struct VersionScan: Sendable {
     }
 
     private func merge(
-        _ latest: [IndexEntry], _ older: [IndexEntry], behind lastKey: [UInt8]?, limit: Int
+        _ latest: [IndexEntry], _ older: [IndexEntry], behind lastKey: ArraySlice<UInt8>?,
+        limit: Int
     ) -> [VersionRow] {
         var rows: [VersionRow] = []
         var (latest, older) = (latest[...], older[...])
         var lastKey = lastKey
         while rows.count < limit {
-            let next = older.first.map { Array($0.key.prefix(until: 0, from: bucket.count)) }
-            if let first = latest.first,
-                next.map({ !$0.lexicographicallyPrecedes(first.key) }) ?? true
+            let next = older.first.map { $0.key[bucket.count...].prefix { $0 != 0 } }
+            if let first = latest.first, case let key = first.key[bucket.count...],
+                next.map({ !$0.lexicographicallyPrecedes(key) }) ?? true
             {
-                rows.append(row(first, key: first.key, isLatest: true))
-                lastKey = first.key
+                rows.append(row(first, key: key, isLatest: true))
+                lastKey = key
                 latest = latest.dropFirst()
             } else if let first = older.first, let next {
                 // The newest of a key that has no latest version: a delete marker.
@@ -201,16 +195,8 @@ private struct VersionScan: Sendable {
         return rows
     }
 
-    private func row(_ entry: IndexEntry, key: [UInt8], isLatest: Bool) -> VersionRow {
+    private func row(_ entry: IndexEntry, key: ArraySlice<UInt8>, isLatest: Bool) -> VersionRow {
         VersionRow(
-            key: String(decoding: key.dropFirst(bucket.count), as: UTF8.self), bytes: entry.value,
-            isLatest: isLatest)
-    }
-}
-
-extension [UInt8] {
-    // Up to the first such byte behind the first `from` ones.
-    fileprivate func prefix(until byte: UInt8, from start: Int) -> ArraySlice<UInt8> {
-        self[..<(self[start...].firstIndex(of: byte) ?? endIndex)]
+            key: String(decoding: key, as: UTF8.self), bytes: entry.value, isLatest: isLatest)
     }
 }

@@ -34,6 +34,11 @@ struct LinkRow: Sendable {
     /// the table of leases.
     var leaseEnd: Timestamp?
 
+    /// Whether the blob stays until then, whatever becomes of objects.
+    func isHeld(until end: Timestamp) -> Bool {
+        isPinned || leaseEnd.map { $0 >= end } ?? false
+    }
+
     func encoded() -> [UInt8] {
         var writer = ByteWriter(capacity: 64 + sealedCapability.count)
         writer.append(rowVersion)

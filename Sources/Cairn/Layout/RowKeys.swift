@@ -112,6 +112,12 @@ extension RowKey {
         guard bytes.count == 4 else { return nil }
         return bytes.reduce(0) { $0 << 8 | UInt32($1) }
     }
+
+    /// What ``bigEndian(_:)-(UInt64)`` wrote; nil for bytes of another length.
+    static func number64(_ bytes: some Collection<UInt8>) -> UInt64? {
+        guard bytes.count == 8 else { return nil }
+        return bytes.reduce(0) { $0 << 8 | UInt64($1) }
+    }
 }
 
 // Parts of keys that come back from the index: damaged ones are errors, never traps.
@@ -141,20 +147,19 @@ extension RowKey {
     static func leaseAndLink(
         of key: [UInt8]
     ) throws(StoreError) -> (end: Timestamp, link: [UInt8]) {
-        guard key.count == 8 + Octets16.byteCount + Octets32.byteCount else {
-            throw StoreError(.corrupted, "the key of a lease has \(key.count) bytes")
-        }
-        let end = key[..<8].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        guard key.count == 8 + Octets16.byteCount + Octets32.byteCount,
+            let end = number64(key[..<8])
+        else { throw StoreError(.corrupted, "the key of a lease has \(key.count) bytes") }
         return (
             Timestamp(nanosecondsSinceEpoch: Int64(clamping: end)), Array(key.dropFirst(8))
         )
     }
 
     static func sequence(ofNullVersion note: [UInt8]) throws(StoreError) -> UInt64 {
-        guard note.count == 8 else {
+        guard let sequence = number64(note) else {
             throw StoreError(.corrupted, "the note of a null version has \(note.count) bytes")
         }
-        return note.reduce(0) { $0 << 8 | UInt64($1) }
+        return sequence
     }
 
     static func uploadID(of key: [UInt8]) throws(StoreError) -> UploadID {

@@ -146,10 +146,7 @@ extension Engine {
         let rowKey = RowKey.object(bucket, key)
         let found = try await pool.run {
             [self] (context) throws(StoreError) -> ([UInt8], ObjectDescription?)? in
-            let bytes = try lower(
-                "reading an object",
-                index: { () throws(IndexError) in try index.get(Tables.objects, rowKey) })
-            guard let bytes else { return nil }
+            guard let bytes = try row(Tables.objects, rowKey) else { return nil }
             let row = try Self.decodeObject(bytes)
             let sealingKey = keys.sealingKey(self, bucket)
             // The key at hand opens all but what is left of older ones.
@@ -188,11 +185,6 @@ extension Engine {
         return try await pool.run {
             [self] (context) throws(StoreError) -> (ObjectDescription, Blob)? in
             let sealingKey = keys.sealingKey(self, bucket)
-            func row(_ table: IndexTable, _ key: [UInt8]) throws(StoreError) -> [UInt8]? {
-                try lower(
-                    "reading an object",
-                    index: { () throws(IndexError) in try index.get(table, key) })
-            }
             guard let bytes = try row(Tables.objects, RowKey.object(bucket, key)) else {
                 return nil
             }
@@ -272,8 +264,8 @@ extension Engine {
         if version.token == 0 {
             let note = try reader.get(Tables.nullVersions, RowKey.object(bucket, key))
             // One that is damaged leads nowhere; a verification names it.
-            guard let note, note.count == 8 else { return nil }
-            sequence = note.reduce(0) { $0 << 8 | UInt64($1) }
+            guard let noted = note.flatMap(RowKey.number64) else { return nil }
+            sequence = noted
         }
         return try reader.get(
             Tables.objectVersions,

@@ -36,12 +36,11 @@ public struct ObjectVersionID: Hashable, Sendable, LosslessStringConvertible {
             self = .null
             return
         }
-        guard let bytes = Hex.decode(description), bytes.count == 16 else { return nil }
-        let numbers = [bytes[..<8], bytes[8...]].map {
-            $0.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        }
-        guard numbers[1] != 0 else { return nil }
-        self.init(sequence: numbers[0], token: numbers[1])
+        guard let bytes = Hex.decode(description), bytes.count == 16,
+            let sequence = RowKey.number64(bytes[..<8]), let token = RowKey.number64(bytes[8...]),
+            token != 0
+        else { return nil }
+        self.init(sequence: sequence, token: token)
     }
 
     /// The text form, for URLs.
@@ -111,9 +110,9 @@ public struct ObjectVersionCursor: Hashable, Sendable, LosslessStringConvertible
     public init?(_ description: String) {
         guard let bytes = Hex.decode(description),
             (8 + Names.objectKeyByteCount.lowerBound...8 + Names.objectKeyByteCount.upperBound)
-                .contains(bytes.count)
+                .contains(bytes.count), let sequence = RowKey.number64(bytes[..<8])
         else { return nil }
-        sequence = bytes[..<8].reduce(0) { $0 << 8 | UInt64($1) }
+        self.sequence = sequence
         key = Array(bytes[8...])
     }
 

@@ -51,10 +51,11 @@ extension Transaction {
         let key = object.description.key
         let old = try self.object(key, in: bucket)
         guard condition.holds(for: old) else { throw Self.conditionFailed }
+        let versioning = try versioning(of: bucket)
         var object = object
         object.row.sequence = try nextSequence(
-            of: key, old, at: object.row.modifiedAt, in: bucket)
-        let replaced = try makeRoom(for: object.row.token, of: key, old, in: bucket)
+            of: key, old, at: object.row.modifiedAt, versioning, in: bucket)
+        let replaced = try makeRoom(for: object.row.token, of: key, old, versioning, in: bucket)
         try write(object, inPlaceOf: replaced, in: bucket)
         if old == nil { try add(.objects, of: bucket, 1) }
         return ObjectVersionID(sequence: object.row.sequence, token: object.row.token)
@@ -75,13 +76,14 @@ extension Transaction {
     func deleteObject(
         _ key: String, _ old: ObjectRow, leaving marker: ObjectRow, in bucket: BucketID
     ) throws(StoreError) {
-        let isKept = try versioning(of: bucket) != .off
-        let sequence = try nextSequence(of: key, old, at: marker.modifiedAt, in: bucket)
-        let replaced = try makeRoom(for: marker.token, of: key, old, in: bucket)
+        let versioning = try versioning(of: bucket)
+        let sequence = try nextSequence(
+            of: key, old, at: marker.modifiedAt, versioning, in: bucket)
+        let replaced = try makeRoom(for: marker.token, of: key, old, versioning, in: bucket)
         if let replaced { try releaseReferences(of: key, replaced, in: bucket) }
         try delete(Tables.objects, RowKey.object(bucket, key))
         try add(.objects, of: bucket, -1)
-        guard isKept else { return }
+        guard versioning != .off else { return }
         var marker = marker
         marker.sequence = sequence
         try putOlder(key, marker, in: bucket)
@@ -134,10 +136,11 @@ extension Transaction {
 
     // Behind all versions there are, also when the clock was set back.
     private func nextSequence(
-        of key: String, _ latest: ObjectRow?, at moment: Timestamp, in bucket: BucketID
+        of key: String, _ latest: ObjectRow?, at moment: Timestamp, _ versioning: Versioning,
+        in bucket: BucketID
     ) throws(StoreError) -> UInt64 {
         var newest = latest?.sequence ?? 0
-        if try versioning(of: bucket) != .off {
+        if versioning != .off {
             newest = max(newest, try newestOlderVersion(of: key, in: bucket)?.sequence ?? 0)
         }
         return max(UInt64(clamping: moment.nanosecondsSinceEpoch), newest + 1)
@@ -147,11 +150,12 @@ extension Transaction {
     ///
     /// - Returns: the null version that the new one, of that token, takes the place of.
     private func makeRoom(
-        for token: UInt64, of key: String, _ latest: ObjectRow?, in bucket: BucketID
+        for token: UInt64, of key: String, _ latest: ObjectRow?, _ versioning: Versioning,
+        in bucket: BucketID
     ) throws(StoreError) -> ObjectRow? {
         if let latest, latest.token == token { return latest }
         if let latest { try putOlder(key, latest, in: bucket) }
-        guard token == 0, try versioning(of: bucket) != .off else { return nil }
+        guard token == 0, versioning != .off else { return nil }
         return try takeOlder(.null, of: key, in: bucket)
     }
 
@@ -191,11 +195,9 @@ extension Transaction {
         let entry = try scan(
             Tables.objectVersions, prefix: RowKey.objectVersions(bucket, key), limit: 1
         ).first
-        return try lower(
-            "reading a version of an object",
-            core: { () throws(CoreError) in
-                try entry.map { entry throws(CoreError) in try ObjectRow(decoding: entry.value) }
-            })
+        return try entry.map { (entry) throws(StoreError) in
+            try Engine.decodeObject(entry.value)
+        }
     }
 
     // MARK: - References

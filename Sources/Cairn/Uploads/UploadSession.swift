@@ -250,23 +250,27 @@ public final class UploadSession: Sendable {
         let blob = try await beginCommit(expecting: expected, hold: hold)
         let result: Result<R, StoreError>
         do throws(StoreError) {
-            var linked: R?
-            repeat {
-                let link = try await linking(blob)
-                linked = try await engine.transact(needsSegments: blob.needsSegments) {
-                    [self] (transaction) throws(StoreError) in
-                    guard let linked = try link(transaction) else { return nil }
-                    try pass(to: transaction)
-                    return linked
-                }
-            } while linked == nil
-            guard let linked else { throw StoreError(.io, "a commit ended without a result") }
-            result = .success(linked)
+            result = .success(try await link(blob, linking))
         } catch {
             result = .failure(error)
         }
         await endCommit(blob)
         return try result.get()
+    }
+
+    private func link<R: Sendable>(
+        _ blob: PreparedBlob, _ linking: (PreparedBlob) async throws(StoreError) -> Linking<R>
+    ) async throws(StoreError) -> R {
+        while true {
+            let link = try await linking(blob)
+            let linked = try await engine.transact(needsSegments: blob.needsSegments) {
+                [self] (transaction) throws(StoreError) -> R? in
+                guard let linked = try link(transaction) else { return nil }
+                try pass(to: transaction)
+                return linked
+            }
+            if let linked { return linked }
+        }
     }
 
     // MARK: - The steps of a commit

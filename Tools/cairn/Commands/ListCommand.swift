@@ -17,21 +17,12 @@ struct ListCommand: StoreCommand {
     @Argument(help: "The bucket's name.")
     var bucket: String
 
-    @Option(help: ArgumentHelp("At most so many blobs (default: all).", valueName: "count"))
-    var limit: Int?
-
-    @Option(
-        help: ArgumentHelp("Start behind the `next` of an earlier list.", valueName: "next"))
-    var after: String?
-
-    func validate() throws {
-        if let limit, limit < 1 { throw ValidationError("--limit must be 1 or more.") }
-    }
+    @OptionGroup var page: PageOptions
 
     func perform() async throws {
         try await withAccess { access in
-            var cursor = after
-            var left = limit ?? .max
+            var cursor = page.after
+            var left = page.limit ?? .max
             // What goes before the next blob of a JSON document.
             var separator = #"{"blobs":["#
             repeat {

@@ -24,21 +24,12 @@ struct ObjectListCommand: StoreCommand {
     @Option(help: ArgumentHelp("Where prefixes end, such as `/`.", valueName: "text"))
     var delimiter: String = ""
 
-    @Option(help: ArgumentHelp("At most so many lines (default: all).", valueName: "count"))
-    var limit: Int?
-
-    @Option(
-        help: ArgumentHelp("Start behind the `next` of an earlier list.", valueName: "next"))
-    var after: String?
-
-    func validate() throws {
-        if let limit, limit < 1 { throw ValidationError("--limit must be 1 or more.") }
-    }
+    @OptionGroup var page: PageOptions
 
     func perform() async throws {
         try await withAccess { access in
-            var cursor = after
-            var left = limit ?? .max
+            var cursor = page.after
+            var left = page.limit ?? .max
             repeat {
                 // Printed page by page: a bucket may hold more than fits into memory.
                 let page = try await access.objects(
