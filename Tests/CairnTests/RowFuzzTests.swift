@@ -69,93 +69,153 @@ import Testing
     private static let octets32 = Octets32(Array<UInt8>(1...32).span)
     private static let time = Timestamp(nanosecondsSinceEpoch: 1_700_000_000_000_000_007)
 
-    static let rows = [
-        Row(
-            testDescription: "account",
-            samples: [
-                AccountRow(
-                    id: AccountID(octets: octets16), createdAt: time, domainSlot: 7
-                ).encoded()
-            ]
-        ) { bytes throws(CoreError) in try AccountRow(decoding: bytes).encoded() },
-        Row(
-            testDescription: "bucket",
-            samples: [
-                BucketRow(
-                    accountID: AccountID(octets: octets16), name: "library/alpine",
-                    createdAt: time, generation: 3, dataKeySlot: 4, indexKeySlot: 5,
-                    domain: DomainReference(slot: 6, id: octets16)
-                ).encoded()
-            ]
-        ) { bytes throws(CoreError) in try BucketRow(decoding: bytes).encoded() },
-        Row(
-            testDescription: "key",
-            samples: [
-                KeyRow(
-                    kind: .bucketData, ownerID: octets16, generation: 2, wrapped: [1, 2, 3]
-                ).encoded()
-            ]
-        ) { bytes throws(CoreError) in try KeyRow(decoding: bytes).encoded() },
-        Row(
-            testDescription: "store",
-            samples: [
-                StoreRow(storeID: octets16, createdAt: time, chunker: .version1).encoded()
-            ]
-        ) { bytes throws(CoreError) in try StoreRow(decoding: bytes).encoded() },
-        Row(
-            testDescription: "link",
-            samples: [
-                link(rootID: nil), link(rootID: ChunkID(octets32)),
-                link(rootID: nil, .lease(until: time)),
-            ]
-        ) {
-            bytes throws(CoreError) in try LinkRow(decoding: bytes).encoded()
-        },
-        Row(
-            testDescription: "object",
-            samples: [
-                ObjectRow(
-                    object, token: 7, etag: octets16, bodyName: LinkName(octets: octets32),
-                    sealed: [9, 8, 7]
-                ).encoded(), ObjectRow(deleteMarker: 8, at: time).encoded(),
-            ]
-        ) { bytes throws(CoreError) in try ObjectRow(decoding: bytes).encoded() },
-        Row(
-            testDescription: "references of an object",
-            samples: [
-                ObjectReferencesRow(
-                    names: [LinkName(octets: octets32), LinkName(octets: octets32)],
-                    sealed: [9, 8, 7]
-                ).encoded()
-            ]
-        ) { bytes throws(CoreError) in try ObjectReferencesRow(decoding: bytes).encoded() },
-        Row(
-            testDescription: "settings of a bucket",
-            samples: [BucketSettings(versioning: .suspended).encoded()]
-        ) { bytes throws(CoreError) in try BucketSettings(decoding: bytes).encoded() },
-        Row(testDescription: "sealed object", samples: [object.encoded(etag: octets16)]) {
-            bytes throws(CoreError) in
-            try ObjectDescription(key: "key", decoding: bytes, etag: octets16)
-                .encoded(etag: octets16)
-        },
-        Row(
-            testDescription: "upload",
-            samples: [
-                UploadRow(
-                    checkpointID: octets16, startedAt: time, expiresAt: time, receivedByteCount: 12,
-                    sealedHeld: [1, 2], sealedState: [3]
-                ).encoded()
-            ]
-        ) { bytes throws(CoreError) in try UploadRow(decoding: bytes).encoded() },
-        Row(testDescription: "node above chunks", samples: [node(level: 1)]) {
-            bytes throws(CoreError) in
-            try RecipeNode(decoding: bytes.span, level: 1, byteCount: 3000).encoded()
-        },
-        Row(testDescription: "node above nodes", samples: [node(level: 2)]) {
-            bytes throws(CoreError) in
-            try RecipeNode(decoding: bytes.span, level: 2, byteCount: 3000).encoded()
-        },
-    ]
+    static let rows =
+        [
+            Row(
+                testDescription: "account",
+                samples: [
+                    AccountRow(
+                        id: AccountID(octets: octets16), createdAt: time, domainSlot: 7
+                    ).encoded()
+                ]
+            ) { bytes throws(CoreError) in try AccountRow(decoding: bytes).encoded() },
+            Row(
+                testDescription: "bucket",
+                samples: [
+                    BucketRow(
+                        accountID: AccountID(octets: octets16), name: "library/alpine",
+                        createdAt: time, generation: 3, dataKeySlot: 4, indexKeySlot: 5,
+                        domain: DomainReference(slot: 6, id: octets16)
+                    ).encoded()
+                ]
+            ) { bytes throws(CoreError) in try BucketRow(decoding: bytes).encoded() },
+            Row(
+                testDescription: "key",
+                samples: [
+                    KeyRow(
+                        kind: .bucketData, ownerID: octets16, generation: 2, wrapped: [1, 2, 3]
+                    ).encoded()
+                ]
+            ) { bytes throws(CoreError) in try KeyRow(decoding: bytes).encoded() },
+            Row(
+                testDescription: "store",
+                samples: [
+                    StoreRow(storeID: octets16, createdAt: time, chunker: .version1).encoded()
+                ]
+            ) { bytes throws(CoreError) in try StoreRow(decoding: bytes).encoded() },
+            Row(
+                testDescription: "link",
+                samples: [
+                    link(rootID: nil), link(rootID: ChunkID(octets32)),
+                    link(rootID: nil, .lease(until: time)),
+                ]
+            ) {
+                bytes throws(CoreError) in try LinkRow(decoding: bytes).encoded()
+            },
+            Row(
+                testDescription: "object",
+                samples: [
+                    ObjectRow(
+                        object, token: 7, etag: octets16, bodyName: LinkName(octets: octets32),
+                        sealed: [9, 8, 7]
+                    ).encoded(), ObjectRow(deleteMarker: 8, at: time).encoded(),
+                ]
+            ) { bytes throws(CoreError) in try ObjectRow(decoding: bytes).encoded() },
+            Row(
+                testDescription: "references of an object",
+                samples: [
+                    ObjectReferencesRow(
+                        names: [LinkName(octets: octets32), LinkName(octets: octets32)],
+                        sealed: [9, 8, 7]
+                    ).encoded()
+                ]
+            ) { bytes throws(CoreError) in try ObjectReferencesRow(decoding: bytes).encoded() },
+            Row(
+                testDescription: "settings of a bucket",
+                samples: [BucketSettings(versioning: .suspended).encoded()]
+            ) { bytes throws(CoreError) in try BucketSettings(decoding: bytes).encoded() },
+            Row(testDescription: "sealed object", samples: [object.encoded(etag: octets16)]) {
+                bytes throws(CoreError) in
+                try ObjectDescription(key: "key", decoding: bytes, etag: octets16)
+                    .encoded(etag: octets16)
+            },
+            Row(
+                testDescription: "upload",
+                samples: [
+                    UploadRow(
+                        checkpointID: octets16, startedAt: time, expiresAt: time,
+                        receivedByteCount: 12,
+                        sealedHeld: [1, 2], sealedState: [3]
+                    ).encoded()
+                ]
+            ) { bytes throws(CoreError) in try UploadRow(decoding: bytes).encoded() },
+            Row(testDescription: "node above chunks", samples: [node(level: 1)]) {
+                bytes throws(CoreError) in
+                try RecipeNode(decoding: bytes.span, level: 1, byteCount: 3000).encoded()
+            },
+            Row(testDescription: "node above nodes", samples: [node(level: 2)]) {
+                bytes throws(CoreError) in
+                try RecipeNode(decoding: bytes.span, level: 2, byteCount: 3000).encoded()
+            },
+        ] + multipartRows
+
+    private static var multipartRows: [Row] {
+        var open = MultipartRow(startedAt: time, expiresAt: time, sealed: [1, 2, 3])
+        open.frontier = 3
+        open.partCount = 4
+        var digests = StreamDigests(.sha512)
+        digests.update(octets32.span)
+        let entry = TreeEntry(
+            hash: ChunkHash(octets32), storedByteCount: 99, byteCount: 20_000, level: 1)
+        return [
+            Row(testDescription: "multipart upload", samples: [open.encoded()]) {
+                bytes throws(CoreError) in try MultipartRow(decoding: bytes).encoded()
+            },
+            Row(
+                testDescription: "open multipart upload",
+                samples: [
+                    OpenMultipart(
+                        domainSlot: 7, algorithm: .sha512, attributes: object.attributes,
+                        references: [object.digest]
+                    ).encoded(key: "key")
+                ]
+            ) { bytes throws(CoreError) in
+                try OpenMultipart(key: "key", decoding: bytes).encoded(key: "key")
+            },
+            Row(
+                testDescription: "completed multipart upload",
+                samples: [
+                    CompletedMultipart(object: object, etag: octets16, parts: octets16).encoded()
+                ]
+            ) { bytes throws(CoreError) in
+                try CompletedMultipart(key: "key", decoding: bytes).encoded()
+            },
+            Row(
+                testDescription: "part",
+                samples: [
+                    PartRow(
+                        revision: octets16, byteCount: 9, modifiedAt: time,
+                        rootID: ChunkID(octets32), sealed: [4, 5]
+                    ).encoded()
+                ]
+            ) { bytes throws(CoreError) in try PartRow(decoding: bytes).encoded() },
+            Row(
+                testDescription: "part with bytes",
+                samples: [
+                    PartContents(digests: digests, body: .bytes([1, 2, 3])).encoded(),
+                    PartContents(digests: nil, body: .bytes([1, 2, 3])).encoded(),
+                ]
+            ) { bytes throws(CoreError) in
+                try PartContents(decoding: bytes, byteCount: 3).encoded()
+            },
+            Row(
+                testDescription: "part with a tree",
+                samples: [PartContents(digests: nil, body: .tree(.tar, entry)).encoded()]
+            ) { bytes throws(CoreError) in
+                try PartContents(decoding: bytes, byteCount: 20_000).encoded()
+            },
+        ]
+    }
 
     private static var object: ObjectDescription {
         var attributes = ObjectAttributes(

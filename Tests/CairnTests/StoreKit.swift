@@ -137,6 +137,15 @@ extension Bucket {
     }
 }
 
+extension MultipartUpload {
+    @discardableResult
+    func put(
+        _ number: Int, _ bytes: [UInt8], expecting digest: Digest? = nil
+    ) async throws -> PartDescription {
+        try await putPart(number, bytes.span, expecting: digest)
+    }
+}
+
 /// The code of the error that `body` throws; nil when it throws none. Any other kind of error is
 /// a fault of the store.
 func code(of body: () async throws -> Void) async -> StoreError.Code? {

@@ -45,6 +45,19 @@ extension Engine {
 
     // MARK: - Writing
 
+    /// Makes a blob ready to be linked; its ledger is the caller's to add.
+    func prepare(
+        _ received: ReceivedBytes, _ hold: BlobHold, _ bucket: BucketID, _ keys: BucketKeys
+    ) async throws(StoreError) -> PreparedBlob {
+        try await pool.run { [self] (context) throws(StoreError) in
+            switch received.body {
+            case .small(let bytes):
+                try prepareSmall(bytes, received.digests.digest, hold, bucket, keys, &context)
+            case .tree(let tree): try prepare(tree, hold, bucket, keys, &context)
+            }
+        }
+    }
+
     /// Seals a blob that is kept inside the index.
     func prepareSmall(
         _ bytes: [UInt8], _ digest: Digest, _ hold: BlobHold, _ bucket: BucketID,
@@ -65,7 +78,8 @@ extension Engine {
         let root = tree.root.map {
             BlobRoot(layout: tree.layout, domainSlot: keys.domain.slot, entry: $0.entry)
         }
-        let capability = Capability(digest: tree.digest, byteCount: tree.byteCount, root: root)
+        let capability = Capability(
+            digest: tree.digests.digest, byteCount: tree.byteCount, root: root)
         return try prepare(
             capability, tree.root?.id, hold, bucket, keys, &context)
     }

@@ -261,7 +261,7 @@ private final class BatchBodies: Sendable {
 
     /// Ends all sessions, whether the batch was committed or not.
     func end() async {
-        for (session, blob) in prepared { await session.endCommit(blob) }
+        for (session, blob) in prepared { await session.endCommit(blob.ledger) }
     }
 
     private func finish(

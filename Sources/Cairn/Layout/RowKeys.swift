@@ -75,14 +75,44 @@ enum RowKey {
     }
 
     static func uploadExpiry(_ at: Timestamp, _ bucket: BucketID, _ id: UploadID) -> [UInt8] {
-        // Times before 1970 do not occur; a negative one sorts first and is due at once.
-        bigEndian(UInt64(max(0, at.nanosecondsSinceEpoch))) + upload(bucket, id)
+        time(at) + upload(bucket, id)
+    }
+
+    /// All multipart uploads of one object key, in no order.
+    static func multipartUploads(_ bucket: BucketID, _ key: String) -> [UInt8] {
+        object(bucket, key) + [0]
+    }
+
+    static func multipartUpload(_ bucket: BucketID, _ upload: MultipartName) -> [UInt8] {
+        multipartUploads(bucket, upload.key) + upload.id.octets.bytes
+    }
+
+    static func multipartExpiry(
+        _ at: Timestamp, _ bucket: BucketID, _ upload: MultipartName
+    ) -> [UInt8] {
+        time(at) + multipartUpload(bucket, upload)
+    }
+
+    /// What the keys of all parts of an upload begin with.
+    static func parts(_ bucket: BucketID, _ id: MultipartUploadID) -> [UInt8] {
+        bucket.octets.bytes + id.octets.bytes
+    }
+
+    static func part(
+        _ bucket: BucketID, _ id: MultipartUploadID, _ number: PartNumber
+    ) -> [UInt8] {
+        parts(bucket, id) + [UInt8(number >> 8), UInt8(number & 0xFF)]
     }
 
     static func blobLease(
         _ end: Timestamp, _ bucket: BucketID, _ name: LinkName
     ) -> [UInt8] {
-        bigEndian(UInt64(max(0, end.nanosecondsSinceEpoch))) + link(bucket, name)
+        time(end) + link(bucket, name)
+    }
+
+    /// Times before 1970 do not occur; a negative one sorts first and is due at once.
+    static func time(_ moment: Timestamp) -> [UInt8] {
+        bigEndian(UInt64(max(0, moment.nanosecondsSinceEpoch)))
     }
 
     static func usage(_ bucket: BucketID, _ counter: UsageCounter) -> [UInt8] {
@@ -168,6 +198,27 @@ extension RowKey {
                 _ = try reader.readOctets16()
                 return try reader.readOctets16()
             })
+    }
+
+    /// The bucket and the upload that the key of a multipart upload names.
+    static func multipartName(
+        of key: [UInt8]
+    ) throws(StoreError) -> (bucket: BucketID, upload: MultipartName) {
+        let objectKey = key.dropFirst(Octets16.byteCount).prefix { $0 != 0 }
+        let end = Octets16.byteCount + objectKey.count + 1
+        guard !objectKey.isEmpty, key.count == end + Octets16.byteCount else {
+            throw StoreError(.corrupted, "the key of a multipart upload has \(key.count) bytes")
+        }
+        let id = MultipartUploadID(octets: Octets16(key.span.extracting(end...)))
+        let name = MultipartName(key: String(decoding: objectKey, as: UTF8.self), id: id)
+        return (try bucketID(prefixing: key), name)
+    }
+
+    static func partNumber(of key: [UInt8]) throws(StoreError) -> PartNumber {
+        guard key.count == 2 * Octets16.byteCount + 2 else {
+            throw StoreError(.corrupted, "the key of a part has \(key.count) bytes")
+        }
+        return PartNumber(key[key.count - 2]) << 8 | PartNumber(key[key.count - 1])
     }
 
     static func chunkID(of key: [UInt8]) throws(StoreError) -> ChunkID {

@@ -40,6 +40,12 @@ enum Tables {
     static let uploads = IndexTable("uploads", .ordered)
     /// Expiry ‖ bucket id ‖ session id → empty: which upload sessions are due.
     static let uploadExpiry = IndexTable("upload-expiry", .ordered)
+    /// Bucket id ‖ object key ‖ 0 ‖ upload id → multipart upload.
+    static let multipartUploads = IndexTable("multipart-uploads", .ordered)
+    /// Bucket id ‖ upload id ‖ part number → part.
+    static let parts = IndexTable("parts", .ordered)
+    /// Expiry ‖ bucket id ‖ object key ‖ 0 ‖ upload id → empty: which multipart uploads are due.
+    static let multipartExpiry = IndexTable("multipart-expiry", .ordered)
     /// End ‖ bucket id ‖ keyed name of a digest → empty: which leases of blobs are over when.
     static let blobLeases = IndexTable("blob-leases", .ordered)
     /// Bucket id ‖ counter → signed 64-bit count.
@@ -59,8 +65,7 @@ enum Tables {
     static let all = [
         meta, accounts, bucketNames, buckets, keys, chunks, links, smallBlobs, objects,
         objectReferences, objectVersions, nullVersions, bucketSettings, references, uploads,
-        uploadExpiry,
-        blobLeases,
-        usage, garbage, damage, segmentUsage, deletedBuckets, domains,
+        uploadExpiry, multipartUploads, parts, multipartExpiry, blobLeases, usage, garbage,
+        damage, segmentUsage, deletedBuckets, domains,
     ]
 }

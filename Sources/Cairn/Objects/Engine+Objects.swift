@@ -278,7 +278,7 @@ extension Engine {
     }
 
     // The key of each record; those of one generation are asked for once.
-    private func sealingKeys(
+    func sealingKeys(
         of records: [[UInt8]], owner bucket: BucketID
     ) async throws(StoreError) -> [SealingKey] {
         var known: [UInt32: SealingKey] = [:]

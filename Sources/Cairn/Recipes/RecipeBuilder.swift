@@ -41,6 +41,18 @@ struct RecipeBuilder: Sendable {
         return levels[level]
     }
 
+    /// Ends the unfinished nodes below a level, so that an entry of that level may follow.
+    ///
+    /// - Returns: the children of the lowest of them; store it, add its entry and ask again. Nil
+    ///   when there is none.
+    mutating func close(below level: UInt8) -> [IdentifiedEntry]? {
+        guard let lowest = levels.firstIndex(where: { !$0.isEmpty }), lowest < Int(level) else {
+            return nil
+        }
+        defer { levels[lowest] = [] }
+        return levels[lowest]
+    }
+
     /// The next step towards a single root.
     enum Finish {
         /// Store a node over these children and add its entry.

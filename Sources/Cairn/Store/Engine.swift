@@ -31,6 +31,7 @@ final class Engine: Sendable {
     let liveUploads = LiveUploads()
     let leases = RootLeases()
     let knownVersionings = KnownVersionings()
+    let frontiers = FrontierClaims()
     let placing = EpochGate()
     let segmentPins = SegmentPins()
     private let closed = Atomic(false)

@@ -138,8 +138,9 @@ public final class Store: Sendable {
         }
     }
 
-    /// Ends upload sessions that were not used for ``StoreConfiguration/uploadLifetime``, the
-    /// oldest first, and frees what only they held. Durable on return.
+    /// Ends upload sessions that were not used for ``StoreConfiguration/uploadLifetime``, and
+    /// multipart uploads whose time is over, the oldest first, and frees what only they held.
+    /// Durable on return.
     ///
     /// Sessions in use are left alone. Costs time in proportion to the sessions that are due.
     ///
@@ -148,7 +149,8 @@ public final class Store: Sendable {
     /// - Throws: ``StoreError`` with code `io`, `closed`.
     @discardableResult
     public func reapExpiredUploads(limit: Int = 1000) async throws(StoreError) -> Int {
-        try await engine.reapExpiredUploads(limit: limit)
+        let count = try await engine.reapExpiredUploads(limit: limit)
+        return try await count + engine.reapExpiredMultiparts(limit: limit - count)
     }
 
     /// Ends the store's work and lets other processes have it.

@@ -24,6 +24,8 @@ public struct StoreConfiguration: Hashable, Sendable {
     public var auditByteCount: UInt64 = 256 << 20
     /// How long an unused upload session lives.
     public var uploadLifetime = Duration.seconds(24 * 3600)
+    /// How long a multipart upload lives that gets no parts.
+    public var multipartLifetime = Duration.seconds(7 * 24 * 3600)
 
     /// The defaults, right for a registry server on a machine of its own.
     public init() {
@@ -50,10 +52,12 @@ public struct StoreConfiguration: Hashable, Sendable {
             throw StoreError(
                 .invalidArgument, "keyCacheLifetime is positive and at most a day")
         }
-        guard checkpointByteCount >= 1 << 20, uploadLifetime > .zero else {
+        guard checkpointByteCount >= 1 << 20, uploadLifetime > .zero, multipartLifetime > .zero
+        else {
             throw StoreError(
                 .invalidArgument,
-                "checkpointByteCount is at least 1 MiB and uploadLifetime is positive")
+                "checkpointByteCount is at least 1 MiB; lifetimes of uploads are positive"
+            )
         }
     }
 }

@@ -49,6 +49,10 @@ extension Engine {
             try await discardUpload(upload, of: bucket)
             return true
         }
+        if let upload = try await firstMultipart(of: bucket) {
+            try await discardMultipart(upload, in: bucket)
+            return true
+        }
         return try await transact { (transaction) throws(StoreError) -> Bool in
             let prefix = bucket.octets.bytes
             let rest = Self.deletedRowCountMax
@@ -83,12 +87,24 @@ extension Engine {
         }
         return try row.map { (row) throws(StoreError) in try RowKey.uploadID(of: row.key) }
     }
+
+    private func firstMultipart(of bucket: BucketID) async throws(StoreError) -> MultipartName? {
+        let row = try await read("looking for multipart uploads") { (index) throws(IndexError) in
+            try index.scan(Tables.multipartUploads, prefix: bucket.octets.bytes, limit: 1).first
+        }
+        return try row.map { (row) throws(StoreError) in
+            try RowKey.multipartName(of: row.key).upload
+        }
+    }
 }
 
 extension Transaction {
     /// Fails when a bucket holds anything.
     func checkEmpty(_ bucket: BucketID) throws(StoreError) {
-        for table in [Tables.links, Tables.objects, Tables.objectVersions, Tables.uploads] {
+        // A multipart upload without parts holds nothing: it was just begun, or is over.
+        for table in [
+            Tables.links, Tables.objects, Tables.objectVersions, Tables.uploads, Tables.parts,
+        ] {
             guard try scan(table, prefix: bucket.octets.bytes, limit: 1).isEmpty else {
                 throw StoreError(
                     .bucketNotEmpty,

@@ -10,7 +10,7 @@ extension Engine {
     ///
     /// A damaged one stays, and keeps neither the others nor the sweep from going on.
     func expireLeases(_ report: inout SweepReport) async throws(StoreError) {
-        let end = RowKey.bigEndian(UInt64(max(0, clock.now().nanosecondsSinceEpoch)))
+        let end = RowKey.time(clock.now())
         var from: [UInt8] = []
         while true {
             try checkCancellation("ending leases")

@@ -13,6 +13,7 @@ extension Store {
     @discardableResult
     public func sweep() async throws(StoreError) -> SweepReport {
         try await engine.reapExpiredUploads(limit: .max)
+        try await engine.reapExpiredMultiparts(limit: .max)
         var report = SweepReport()
         try await engine.expireLeases(&report)
         try await engine.emptyDeletedBuckets(&report)

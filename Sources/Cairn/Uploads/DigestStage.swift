@@ -7,27 +7,26 @@ internal import CairnCore
 /// The blob digest covers exactly the bytes that have been cut; the bytes behind the last cut are
 /// the tail, and wait for their successors. A value: a copy is a checkpoint.
 struct DigestStage: Sendable {
-    private(set) var blob = SHA256()
-    private(set) var blob512: SHA512?
+    private(set) var digests: StreamDigests
     private(set) var chunker: Chunker
     /// Bytes received but not cut yet.
     private(set) var tail: [UInt8] = []
     let hasher: SHA256
+    // Bytes that were digested before the first of this stream.
+    private let precedingByteCount: UInt64
 
-    var cutByteCount: UInt64 { blob.byteCount }
+    var cutByteCount: UInt64 { digests.byteCount - precedingByteCount }
     var layout: BlobLayout? { chunker.layout }
-    var algorithm: Digest.Algorithm { blob512 == nil ? .sha256 : .sha512 }
 
-    init(algorithm: Digest.Algorithm, chunker: Chunker, domain: DomainKeys) {
-        blob512 = algorithm == .sha512 ? SHA512() : nil
-        self.chunker = chunker
-        hasher = domain.hasher
-    }
-
-    /// Restores a stage at a cut.
-    init(blob: SHA256, blob512: SHA512?, chunker: Chunker, domain: DomainKeys) {
-        self.blob = blob
-        self.blob512 = blob512
+    /// A stage at the beginning of a stream, or at a cut in it.
+    ///
+    /// - Parameter precedingByteCount: how many bytes the digests are of that the stream does not
+    ///   have: those of the parts before this one.
+    init(
+        digests: StreamDigests, precedingByteCount: UInt64 = 0, chunker: Chunker, domain: DomainKeys
+    ) {
+        self.digests = digests
+        self.precedingByteCount = precedingByteCount
         self.chunker = chunker
         hasher = domain.hasher
     }
@@ -54,17 +53,12 @@ struct DigestStage: Sendable {
         return chunks
     }
 
-    /// The digest of everything received, with `rest` behind the tail.
-    func finalDigest(rest: Span<UInt8>) -> Digest {
-        if var whole = blob512 {
-            whole.update(tail.span)
-            whole.update(rest)
-            return whole.digest
-        }
-        var whole = blob
+    /// The digests of everything received, with `rest` behind the tail.
+    func finalDigests(rest: Span<UInt8>) -> StreamDigests {
+        var whole = digests
         whole.update(tail.span)
         whole.update(rest)
-        return whole.digest
+        return whole
     }
 
     // MARK: -
@@ -83,15 +77,7 @@ struct DigestStage: Sendable {
 
     private mutating func digest(_ chunk: Span<UInt8>) -> ChunkHash {
         var chunkDigest = hasher
-        SHA256.update(&blob, &chunkDigest, with: chunk)
-        blob512?.update(chunk)
+        digests.update(chunk, beside: &chunkDigest)
         return ChunkHash(chunkDigest.finalized())
-    }
-}
-
-extension SHA256 {
-    var digest: Digest {
-        // A digest of 32 bytes always makes a SHA-256 digest.
-        Digest(sha256: finalized())
     }
 }

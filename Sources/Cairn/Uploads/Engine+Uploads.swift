@@ -29,8 +29,12 @@ extension Engine {
     /// at which sessions are begun.
     static let reapedCountMax = 4
 
+    /// - Parameters:
+    ///   - isPart: whether the session is one of a multipart upload.
+    ///   - digests: of the bytes that come before those of a part; nil is of none.
     func beginUpload(
-        in bucket: BucketID, _ keys: BucketKeys, algorithm: Digest.Algorithm
+        in bucket: BucketID, _ keys: BucketKeys, algorithm: Digest.Algorithm, isPart: Bool = false,
+        continuing digests: StreamDigests? = nil
     ) throws(StoreError) -> UploadSession {
         try checkOpen()
         let id = UploadID(octets: UUIDText.random(from: random))
@@ -40,8 +44,11 @@ extension Engine {
         let chunker = Chunker(parameters: self.chunker, key: keys.domain.keys.chunkerKey)
         return UploadSession(
             claim, bucketID: bucket, keys: keys, engine: self,
-            stage: DigestStage(algorithm: algorithm, chunker: chunker, domain: keys.domain.keys),
-            builder: RecipeBuilder(), row: nil)
+            stage: DigestStage(
+                digests: digests ?? StreamDigests(algorithm),
+                precedingByteCount: digests?.byteCount ?? 0, chunker: chunker,
+                domain: keys.domain.keys),
+            builder: RecipeBuilder(), isPart: isPart, row: nil)
     }
 
     /// Restores a session from its last checkpoint.
@@ -73,7 +80,10 @@ extension Engine {
         // The bucket may have moved to another domain since: the tree goes on where it began.
         var keys = keys
         keys.domain = try await self.keys.domain(state.domainSlot(in: keys), for: keys)
-        guard state.builder.byteCount == state.blob.byteCount else {
+        guard !state.isPart else {
+            throw StoreError(.uploadUnknown, "a part of a multipart upload is sent anew")
+        }
+        guard state.builder.byteCount == state.digests.byteCount else {
             throw StoreError(.corrupted, "an upload's tree is not as long as its digest says")
         }
         let chunker = try lower(
@@ -84,8 +94,7 @@ extension Engine {
                     key: keys.domain.keys.chunkerKey)
             })
         let stage = DigestStage(
-            blob: state.blob, blob512: state.blob512, chunker: chunker,
-            domain: keys.domain.keys)
+            digests: state.digests, chunker: chunker, domain: keys.domain.keys)
         let session = UploadSession(
             claim, bucketID: bucket, keys: keys, engine: self, stage: stage,
             builder: state.builder, row: row)
@@ -163,7 +172,7 @@ extension Engine {
     @discardableResult
     func reapExpiredUploads(limit: Int) async throws(StoreError) -> Int {
         let now = clock.now()
-        let end = RowKey.bigEndian(UInt64(max(0, now.nanosecondsSinceEpoch)))
+        let end = RowKey.time(now)
         var from: [UInt8] = []
         var count = 0
         while count < limit {

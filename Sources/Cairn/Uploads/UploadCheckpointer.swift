@@ -13,6 +13,7 @@ final class UploadCheckpointer: Sendable {
     private let bucketID: BucketID
     private let keys: BucketKeys
     private let engine: Engine
+    private let isPart: Bool
     private let last: Mutex<Checkpoint>
 
     private struct Checkpoint {
@@ -21,14 +22,18 @@ final class UploadCheckpointer: Sendable {
         var byteCount: UInt64
     }
 
-    /// - Parameter row: the last checkpoint of the session, if it has one.
+    /// - Parameters:
+    ///   - isPart: whether the session is one of a multipart upload.
+    ///   - row: the last checkpoint of the session, if it has one.
     init(
-        _ id: UploadID, _ bucketID: BucketID, _ keys: BucketKeys, _ engine: Engine, row: UploadRow?
+        _ id: UploadID, _ bucketID: BucketID, _ keys: BucketKeys, _ engine: Engine, isPart: Bool,
+        row: UploadRow?
     ) {
         self.id = id
         self.bucketID = bucketID
         self.keys = keys
         self.engine = engine
+        self.isPart = isPart
         startedAt = row?.startedAt ?? engine.clock.now()
         last = Mutex(Checkpoint(id: row?.checkpointID, byteCount: row?.receivedByteCount ?? 0))
     }
@@ -89,7 +94,7 @@ final class UploadCheckpointer: Sendable {
     ) throws(StoreError) -> UploadRow {
         let upload = UploadState(
             stage: position.stage, tail: position.stage.tail + rest, builder: position.builder,
-            domainSlot: keys.domain.slot)
+            domainSlot: keys.domain.slot, isPart: isPart)
         let name = Octets32(padding: id.octets)
         return UploadRow(
             checkpointID: UUIDText.random(from: engine.random), startedAt: startedAt,

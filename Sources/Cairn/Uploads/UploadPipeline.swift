@@ -361,8 +361,8 @@ final class UploadPipeline: Sendable {
         let chunks = window.withBytes {
             stage.process(&$0, headroom: window.headroom, isFinal: true)
         }
-        let digest = stage.finalDigest(rest: Span())
-        if let expected, expected != digest { return nil }
+        let digests = stage.finalDigests(rest: Span())
+        if let expected, expected != digests.digest { return nil }
         let cut = CutWindow(window: window, chunks: chunks, after: stage)
         let placed = try place(cut, &context)
         // From here on the holds are in the tree's ledger, whatever happens.
@@ -374,7 +374,7 @@ final class UploadPipeline: Sendable {
                 throw StoreError(.corrupted, "the tree of an upload is not as long as its bytes")
             }
             return FinishedTree(
-                digest: digest, byteCount: stage.cutByteCount, layout: cut.layout, root: root)
+                digests: digests, byteCount: stage.cutByteCount, layout: cut.layout, root: root)
         } catch {
             fail(error)
             throw error
@@ -400,7 +400,7 @@ private struct PlacedWindow: Sendable {
 
 /// A blob that is complete but for its commit.
 struct FinishedTree: Sendable {
-    var digest: Digest
+    var digests: StreamDigests
     var byteCount: UInt64
     var layout: BlobLayout
     /// nil for the blob of no bytes.

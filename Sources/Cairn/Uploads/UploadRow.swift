@@ -7,6 +7,7 @@
 //     algorithm:u8 blob:prefixed blob512:prefixed chunker:prefixed tail:prefixed
 //     levelCount:u8 (entryCount:u32 (hash[32] storedByteCount:u32 byteCount:u64 id[32])*)*
 //     domainSlot:u32?                (absent: the first domain that the bucket had)
+//     isPart:u8?                     (1: of a multipart upload; absent: of no other)
 
 internal import CairnCore
 
@@ -65,14 +66,14 @@ struct UploadRow: Sendable {
 
 /// Where an upload stands: enough to go on without reading or hashing a byte again.
 struct UploadState: Sendable {
-    var algorithm: Digest.Algorithm
-    var blob: SHA256
-    var blob512: SHA512?
+    var digests: StreamDigests
     var chunker: [UInt8]
     /// Received but not cut yet, behind everything in the tree.
     var tail: [UInt8]
     var builder: RecipeBuilder
     private let ownDomainSlot: UInt32?
+    /// Nobody goes on with a part: it is sent anew.
+    let isPart: Bool
 
     var heldIDs: [ChunkID] { builder.forest.map(\.id) }
 
@@ -81,11 +82,12 @@ struct UploadState: Sendable {
         ownDomainSlot ?? keys.domains.first?.slot ?? keys.domain.slot
     }
 
-    init(stage: DigestStage, tail: [UInt8], builder: RecipeBuilder, domainSlot: UInt32) {
+    init(
+        stage: DigestStage, tail: [UInt8], builder: RecipeBuilder, domainSlot: UInt32, isPart: Bool
+    ) {
         ownDomainSlot = domainSlot
-        algorithm = stage.algorithm
-        blob = stage.blob
-        blob512 = stage.blob512
+        self.isPart = isPart
+        digests = stage.digests
         chunker = stage.chunker.savedState
         self.tail = tail
         self.builder = builder
@@ -93,9 +95,8 @@ struct UploadState: Sendable {
 
     func encoded() -> [UInt8] {
         var writer = ByteWriter(capacity: tail.count + 1024)
-        writer.append(algorithm.rawValue)
-        writer.appendLengthPrefixed(blob.savedState)
-        writer.appendLengthPrefixed(blob512?.savedState ?? [])
+        writer.append(digests.algorithm.rawValue)
+        writer.append(digests)
         writer.appendLengthPrefixed(chunker)
         writer.appendLengthPrefixed(tail)
         writer.append(UInt8(builder.levels.count))
@@ -109,6 +110,7 @@ struct UploadState: Sendable {
             }
         }
         if let ownDomainSlot { writer.append(ownDomainSlot) }
+        if isPart { writer.append(UInt8(1)) }
         return writer.bytes
     }
 
@@ -117,10 +119,10 @@ struct UploadState: Sendable {
         guard let algorithm = Digest.Algorithm(rawValue: try reader.readUInt8()) else {
             throw CoreError(.corrupted, "an upload has an unknown digest algorithm")
         }
-        self.algorithm = algorithm
-        blob = try SHA256(restoring: reader.readLengthPrefixed(limit: 1024))
-        let second = try reader.readLengthPrefixed(limit: 1024)
-        blob512 = algorithm == .sha512 ? try SHA512(restoring: second) : nil
+        digests = try StreamDigests(reading: &reader)
+        guard digests.algorithm == algorithm else {
+            throw CoreError(.corrupted, "an upload lacks the state of its digest")
+        }
         chunker = [UInt8](copying: try reader.readLengthPrefixed(limit: 1024))
         tail = [UInt8](copying: try reader.readLengthPrefixed(limit: UploadRow.sealedByteCountMax))
         var levels: [[IdentifiedEntry]] = []
@@ -132,6 +134,12 @@ struct UploadState: Sendable {
         }
         builder = RecipeBuilder(levels: levels)
         ownDomainSlot = reader.remainingByteCount > 0 ? try reader.readUInt32() : nil
+        isPart = reader.remainingByteCount > 0
+        if isPart {
+            guard try reader.readUInt8() == 1 else {
+                throw CoreError(.corrupted, "an upload is of an unknown kind")
+            }
+        }
         try reader.expectEnd()
     }
 
@@ -152,5 +160,24 @@ struct UploadState: Sendable {
             entries.append(IdentifiedEntry(entry: entry, id: ChunkID(try reader.readOctets32())))
         }
         return entries
+    }
+}
+
+extension ByteWriter {
+    /// digests := sha256:prefixed sha512:prefixed    (saved states; empty where there is none)
+    mutating func append(_ digests: StreamDigests) {
+        appendLengthPrefixed(digests.sha256.savedState)
+        appendLengthPrefixed(digests.sha512?.savedState ?? [])
+    }
+}
+
+extension StreamDigests {
+    private static let stateByteCountMax = 1024
+
+    init(reading reader: inout ByteReader) throws(CoreError) {
+        let first = try SHA256(restoring: reader.readLengthPrefixed(limit: Self.stateByteCountMax))
+        let second = try reader.readLengthPrefixed(limit: Self.stateByteCountMax)
+        self.init(
+            sha256: first, sha512: second.isEmpty ? nil : try SHA512(restoring: second))
     }
 }

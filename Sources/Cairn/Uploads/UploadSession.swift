@@ -38,15 +38,16 @@ public final class UploadSession: Sendable {
     // Releases the claim when it ends.
     init(
         _ claim: LiveUploads.Claim, bucketID: BucketID, keys: BucketKeys, engine: Engine,
-        stage: DigestStage, builder: RecipeBuilder, row: UploadRow?
+        stage: DigestStage, builder: RecipeBuilder, isPart: Bool = false, row: UploadRow?
     ) {
         self.claim = claim
         id = claim.id
-        algorithm = stage.algorithm
+        algorithm = stage.digests.algorithm
         self.bucketID = bucketID
         self.keys = keys
         self.engine = engine
-        checkpointer = UploadCheckpointer(id, bucketID, keys, engine, row: row)
+        checkpointer = UploadCheckpointer(
+            id, bucketID, keys, engine, isPart: isPart, row: row)
         pipeline = UploadPipeline(
             placer: ChunkPlacer(keys.domain, engine),
             stage: stage, tree: UploadTree(builder: builder), checkpointer: checkpointer)
@@ -237,7 +238,7 @@ public final class UploadSession: Sendable {
         }
     }
 
-    private typealias Linking<R> = @Sendable (Transaction) throws(StoreError) -> R?
+    typealias Linking<R> = @Sendable (Transaction) throws(StoreError) -> R?
 
     /// Ends the session with a transaction of the caller that links the blob.
     ///
@@ -248,22 +249,50 @@ public final class UploadSession: Sendable {
         linking: (PreparedBlob) async throws(StoreError) -> Linking<R>
     ) async throws(StoreError) -> R {
         let blob = try await beginCommit(expecting: expected, hold: hold)
+        return try await commit(ledger: blob.ledger) { () throws(StoreError) in
+            try await linking(blob)
+        }
+    }
+
+    /// Ends the session with a transaction of the caller that keeps the bytes in its own way.
+    ///
+    /// - Parameters:
+    ///   - sealing: makes what is kept ready.
+    ///   - linking: what the transaction does with that and with the chunks that it adds.
+    func commit<Kept, R: Sendable>(
+        expecting expected: Digest?,
+        sealing: (ReceivedBytes) async throws(StoreError) -> Kept,
+        linking: (Kept, ChunkLedger) async throws(StoreError) -> Linking<R>
+    ) async throws(StoreError) -> R {
+        let kept = try await beginCommit { () throws(StoreError) in
+            try await sealing(finishBytes(expecting: expected))
+        }
+        // Taken when nothing can fail any more that leaves the session open.
+        let ledger = pipeline.takeLedger()
+        return try await commit(ledger: ledger) { () throws(StoreError) in
+            try await linking(kept, ledger)
+        }
+    }
+
+    private func commit<R: Sendable>(
+        ledger: ChunkLedger, _ linking: () async throws(StoreError) -> Linking<R>
+    ) async throws(StoreError) -> R {
         let result: Result<R, StoreError>
         do throws(StoreError) {
-            result = .success(try await link(blob, linking))
+            result = .success(try await link(needsSegments: !ledger.isEmpty, linking))
         } catch {
             result = .failure(error)
         }
-        await endCommit(blob)
+        await endCommit(ledger)
         return try result.get()
     }
 
     private func link<R: Sendable>(
-        _ blob: PreparedBlob, _ linking: (PreparedBlob) async throws(StoreError) -> Linking<R>
+        needsSegments: Bool, _ linking: () async throws(StoreError) -> Linking<R>
     ) async throws(StoreError) -> R {
         while true {
-            let link = try await linking(blob)
-            let linked = try await engine.transact(needsSegments: blob.needsSegments) {
+            let link = try await linking()
+            let linked = try await engine.transact(needsSegments: needsSegments) {
                 [self] (transaction) throws(StoreError) -> R? in
                 guard let linked = try link(transaction) else { return nil }
                 try pass(to: transaction)
@@ -284,9 +313,17 @@ public final class UploadSession: Sendable {
     func beginCommit(
         expecting expected: Digest?, hold: BlobHold
     ) async throws(StoreError) -> PreparedBlob {
+        try await beginCommit { () throws(StoreError) in
+            try await prepare(expecting: expected, hold: hold)
+        }
+    }
+
+    private func beginCommit<R>(
+        _ prepare: () async throws(StoreError) -> R
+    ) async throws(StoreError) -> R {
         try begin()
         do throws(StoreError) {
-            return try await prepare(expecting: expected, hold: hold)
+            return try await prepare()
         } catch {
             let failure = await finishIfFailed(error)
             end()
@@ -301,8 +338,8 @@ public final class UploadSession: Sendable {
     }
 
     /// Ends the session, whether the transaction took place or not.
-    func endCommit(_ blob: PreparedBlob) async {
-        blob.ledger.release(engine.inFlight)
+    func endCommit(_ ledger: ChunkLedger) async {
+        ledger.release(engine.inFlight)
         await finish()
         end()
     }
@@ -419,30 +456,28 @@ public final class UploadSession: Sendable {
     private func prepare(
         expecting expected: Digest?, hold: BlobHold
     ) async throws(StoreError) -> PreparedBlob {
+        let received = try await finishBytes(expecting: expected)
+        var blob = try await engine.prepare(received, hold, bucketID, keys)
+        // Taken when nothing can fail any more that leaves the session open.
+        blob.ledger = pipeline.takeLedger()
+        return blob
+    }
+
+    private func finishBytes(expecting expected: Digest?) async throws(StoreError) -> ReceivedBytes
+    {
         try await engine.keys.confirm(keys)
         try await pipeline.settle()
         let (window, received) = state.withLock { ($0.window, $0.receivedByteCount) }
         if received <= UInt64(Engine.smallBlobByteCountMax) {
-            let bytes = pipeline.stage.tail + window.contents
-            let digest = pipeline.stage.finalDigest(rest: window.contents.span)
-            try check(digest, expected)
-            return try await engine.pool.run { [self] (context) throws(StoreError) in
-                try engine.prepareSmall(
-                    bytes, digest, hold, bucketID, keys, &context)
-            }
+            let digests = pipeline.stage.finalDigests(rest: window.contents.span)
+            guard expected == nil || expected == digests.digest else { throw mismatch(expected) }
+            return ReceivedBytes(
+                body: .small(pipeline.stage.tail + window.contents), digests: digests)
         }
         guard let tree = try await pipeline.finish(window, expecting: expected) else {
             throw mismatch(expected)
         }
-        return try await engine.pool.run { [self] (context) throws(StoreError) in
-            var blob = try engine.prepare(tree, hold, bucketID, keys, &context)
-            blob.ledger = pipeline.takeLedger()
-            return blob
-        }
-    }
-
-    private func check(_ digest: Digest, _ expected: Digest?) throws(StoreError) {
-        guard expected == nil || expected == digest else { throw mismatch(expected) }
+        return ReceivedBytes(body: .tree(tree), digests: tree.digests)
     }
 
     private func mismatch(_ expected: Digest?) -> StoreError {
@@ -450,4 +485,16 @@ public final class UploadSession: Sendable {
             .digestMismatch,
             "the received bytes do not have the digest \(expected?.description ?? "expected")")
     }
+}
+
+/// All that a session received, complete but for its commit.
+struct ReceivedBytes: Sendable {
+    enum Body: Sendable {
+        /// Too few for a segment.
+        case small([UInt8])
+        case tree(FinishedTree)
+    }
+
+    var body: Body
+    var digests: StreamDigests
 }

@@ -31,6 +31,18 @@ struct UploadTree: Sendable {
         }
     }
 
+    /// Adds a whole tree behind everything, whose root somebody has counted: that reference is the
+    /// session's now.
+    mutating func add(
+        tree root: IdentifiedEntry, layout: BlobLayout, _ placer: ChunkPlacer,
+        _ context: inout WorkerContext
+    ) throws(StoreError) {
+        while let children = builder.close(below: root.entry.level) {
+            try add(placeNode(over: children, layout, placer, &context), layout, placer, &context)
+        }
+        try add(root, layout, placer, &context)
+    }
+
     /// Closes the tree.
     ///
     /// - Returns: its root; nil when nothing was ever added.

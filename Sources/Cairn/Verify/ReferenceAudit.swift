@@ -76,6 +76,7 @@ struct ReferenceAudit {
         var counts: [ChunkID: Counted] = [:]
         try await countLinks(part, isFirst, &counts, &report)
         try await countUploads(part, isFirst, &counts, &report)
+        try await countParts(part, isFirst, &counts, &report)
         var totals = ChunkTotals()
         for try await rows in pages(of: Tables.chunks) {
             let page = try await page(rows, part, isFirst: isFirst)
@@ -129,6 +130,24 @@ struct ReferenceAudit {
                 } catch {
                     guard error.code == .corrupted else { throw error }
                     if isFirst { report.add("an upload session's row is damaged") }
+                }
+            }
+        }
+    }
+
+    private func countParts(
+        _ part: Part, _ isFirst: Bool, _ counts: inout [ChunkID: Counted],
+        _ report: inout VerifyReport
+    ) async throws(StoreError) {
+        for try await rows in pages(of: Tables.parts) {
+            for row in rows {
+                do throws(StoreError) {
+                    guard let root = try Engine.decodePart(row.value).rootID, part.contains(root)
+                    else { continue }
+                    counts[root, default: Counted()].found += 1
+                } catch {
+                    guard error.code == .corrupted else { throw error }
+                    if isFirst { report.add("a part of a multipart upload is damaged") }
                 }
             }
         }
