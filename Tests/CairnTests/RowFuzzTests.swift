@@ -132,7 +132,7 @@ import Testing
             ) { bytes throws(CoreError) in try ObjectReferencesRow(decoding: bytes).encoded() },
             Row(
                 testDescription: "settings of a bucket",
-                samples: [BucketSettings(versioning: .suspended).encoded()]
+                samples: [settings(nil), settings(DefaultRetention(.compliance, for: .seconds(9)))]
             ) { bytes throws(CoreError) in try BucketSettings(decoding: bytes).encoded() },
             Row(testDescription: "sealed object", samples: [object.encoded(etag: octets16)]) {
                 bytes throws(CoreError) in
@@ -217,11 +217,20 @@ import Testing
         ]
     }
 
+    private static func settings(_ retention: DefaultRetention?) -> [UInt8] {
+        var settings = BucketSettings()
+        settings.versioning = .suspended
+        settings.retention = retention
+        return settings.encoded()
+    }
+
     private static var object: ObjectDescription {
         var attributes = ObjectAttributes(
             contentType: "text/plain", metadata: ["a": "b"], tags: ["c": "d", "e": ""])
         attributes.contentLanguage = "de"
         attributes.expires = "never"
+        attributes.lock = ObjectLock(
+            retention: Retention(.governance, until: time), hasLegalHold: true)
         return ObjectDescription(
             key: "key", etag: ETag(octets16), digest: Digest.sha256(of: [1].span), byteCount: 1,
             modifiedAt: time, referenceCount: 2, attributes: attributes)

@@ -96,7 +96,7 @@ extension Bucket {
         return try await engine.prepareObject(
             ObjectDraft(object.key, object.attributes, references: references),
             digest: object.digest, byteCount: object.byteCount, modifiedAt: object.modifiedAt,
-            token: object.versionID.token, in: bucketID, keys)
+            token: object.versionID.token, isNew: false, in: bucketID, keys)
     }
 
     // Nil: the steps are to be prepared anew.
@@ -203,6 +203,11 @@ private enum BatchStep: Sendable {
             return try transaction.putObject(object, in: bucket, if: condition)
         case .replace(let found, let object, let condition):
             guard condition.holds(for: found.row) else { throw Transaction.conditionFailed }
+            // Tags may change; what the object keeps alive may not.
+            if object.row.etag != found.row.etag {
+                try found.row.lock.checkDeletable(
+                    at: transaction.now, bypassingGovernance: false)
+            }
             try transaction.rewriteObject(object, inPlaceOf: found.row, in: bucket)
             return found.description.versionID
         case .delete(let key, let marker, let condition):

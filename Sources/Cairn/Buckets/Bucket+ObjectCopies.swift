@@ -19,7 +19,8 @@ extension Bucket {
     ///   - version: which version of it; nil is the latest.
     ///   - target: the key of the copy. The object itself with new attributes is a copy too.
     ///   - destination: the bucket of the copy; nil is this one.
-    ///   - attributes: what is said of the copy; nil says what is said of the object.
+    ///   - attributes: what is said of the copy; nil says what is said of the object, but for its
+    ///     lock.
     ///   - source: what the object must be like.
     ///   - condition: when the copy may be written.
     /// - Returns: the description of the copy.
@@ -40,7 +41,8 @@ extension Bucket {
         ) {
             [clock = engine.clock] (found) throws(StoreError) in
             let draft = try ObjectDraft(
-                target, attributes ?? found.description.attributes, references: found.references)
+                target, attributes ?? found.description.attributes.unlocked,
+                references: found.references)
             return (draft, clock.now())
         }
     }
@@ -66,7 +68,7 @@ extension Bucket {
         ) {
             (found) throws(StoreError) in
             let draft = try ObjectDraft(
-                target, found.description.attributes, references: found.references)
+                target, found.description.attributes.unlocked, references: found.references)
             return (draft, found.description.modifiedAt)
         }
     }

@@ -21,6 +21,7 @@ extension Bucket {
                 guard try transaction.get(Tables.buckets, id.octets.bytes) == sealed else {
                     return false
                 }
+                try transaction.checkUnlocked(id)
                 if contents == .mustBeEmpty { try transaction.checkEmpty(id) }
                 try transaction.delete(Tables.bucketNames, nameKey)
                 try transaction.delete(Tables.buckets, id.octets.bytes)

@@ -9,7 +9,7 @@ extension Bucket {
     ///
     /// - Throws: ``StoreError`` with code `corrupted`, `io`, `closed`.
     public func versioning() async throws(StoreError) -> Versioning {
-        try await engine.versioning(of: bucketID)
+        try await engine.settings(of: bucketID).versioning
     }
 
     /// Lets the bucket keep older versions of its objects, or no more of them. Durable on return;
@@ -19,18 +19,25 @@ extension Bucket {
     ///   before: suspend), `bucketUnknown`, `outOfSpace`, `io`, `keyDisabled`, `keyUnavailable`,
     ///   `closed`.
     public func setVersioning(_ versioning: Versioning) async throws(StoreError) {
+        try await changeSettings { (settings) throws(StoreError) in
+            guard versioning != .off || settings.versioning == .off else {
+                throw StoreError(
+                    .invalidArgument, "a bucket that has kept versions can only suspend that")
+            }
+            settings.versioning = versioning
+        }
+    }
+
+    func changeSettings(
+        _ change: @escaping @Sendable (inout BucketSettings) throws(StoreError) -> Void
+    ) async throws(StoreError) {
         _ = try await keys()
         let bucketID = bucketID
         try await engine.transact { (transaction) throws(StoreError) in
             try transaction.checkBucket(bucketID)
-            let old = try transaction.versioning(of: bucketID)
-            guard versioning != .off || old == .off else {
-                throw StoreError(
-                    .invalidArgument, "a bucket that has kept versions can only suspend that")
-            }
-            try transaction.put(
-                Tables.bucketSettings, bucketID.octets.bytes,
-                BucketSettings(versioning: versioning).encoded())
+            var settings = try transaction.settings(of: bucketID)
+            try change(&settings)
+            try transaction.put(Tables.bucketSettings, bucketID.octets.bytes, settings.encoded())
         }
         engine.countBucketChange()
     }
@@ -74,11 +81,12 @@ extension Bucket {
     /// If it was the latest, the one before it is the latest then; removing the latest delete
     /// marker brings a deleted object back.
     ///
-    /// - Throws: ``StoreError`` with code `objectUnknown` (no such version), `keyInvalid`,
-    ///   `bucketUnknown`, `corrupted`, `outOfSpace`, `io`, `keyDisabled`, `keyUnavailable`,
-    ///   `closed`.
+    /// - Parameter bypassingGovernance: whether a retention in governance mode counts for nothing.
+    /// - Throws: ``StoreError`` with code `objectUnknown` (no such version), `objectLocked`,
+    ///   `keyInvalid`, `bucketUnknown`, `corrupted`, `outOfSpace`, `io`, `keyDisabled`,
+    ///   `keyUnavailable`, `closed`.
     public func deleteObject(
-        _ key: String, version: ObjectVersionID
+        _ key: String, version: ObjectVersionID, bypassingGovernance: Bool = false
     ) async throws(StoreError) {
         try Names.checkObjectKey(key)
         // Who may not read may not delete.
@@ -86,7 +94,10 @@ extension Bucket {
         let bucketID = bucketID
         try await engine.transact { (transaction) throws(StoreError) in
             try transaction.checkBucket(bucketID)
-            guard try transaction.deleteVersion(version, of: key, in: bucketID) else {
+            guard
+                try transaction.deleteVersion(
+                    version, of: key, in: bucketID, bypassingGovernance: bypassingGovernance)
+            else {
                 throw Self.unknown(object: key)
             }
         }

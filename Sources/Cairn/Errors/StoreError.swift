@@ -63,7 +63,7 @@ extension StoreError {
             case limitExceeded
             case accountUnknown, accountExists, accountNotEmpty
             case bucketUnknown, bucketExists, bucketNotEmpty
-            case blobUnknown, blobReferenced, objectUnknown, preconditionFailed
+            case blobUnknown, blobReferenced, objectUnknown, objectLocked, preconditionFailed
             case notModified
             case uploadUnknown, uploadOffsetMismatch, uploadBusy, uploadExpired, digestMismatch
         }
@@ -138,6 +138,8 @@ extension StoreError {
         public static var blobReferenced: Self { Self(.blobReferenced) }
         /// The bucket has no object of this key.
         public static var objectUnknown: Self { Self(.objectUnknown) }
+        /// A retention or a legal hold keeps the version of the object. Retry after its time.
+        public static var objectLocked: Self { Self(.objectLocked) }
         /// An if-match or if-none-match condition does not hold. Read again, then decide.
         public static var preconditionFailed: Self { Self(.preconditionFailed) }
         /// The object is in a state that the caller knows (RFC 9110 15.4.5). Use what is at hand.

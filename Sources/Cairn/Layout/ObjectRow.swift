@@ -1,14 +1,15 @@
 // Part of Cairn, a content-addressed blob store.
 //
-// object := version:u8(2) flags:u8 reserved[8](0) sequence:u64 token:u64 etag[16] byteCount:u64
+// object := version:u8(2) flags:u8 lockedUntil:i64 sequence:u64 token:u64 etag[16] byteCount:u64
 //           modifiedAt:i64 body[32] referenceCount:u32 sealed:prefixed
 //   flags: bit 0 delete marker, which has zeros from etag on but for the time, and sealed empty;
-//          others zero
+//          bits 1 to 3 the flags of the lock, whose time lockedUntil is; others zero
 //   body: the link name of the body; the references are in the table object-references.
 //   sealed (metadata record, data key, bound to bucket, object key and token) :=
 //     etag[16] algorithm:u8 digest:prefixed byteCount:u64 modifiedAt:i64 referenceCount:u32
 //     contentType:prefixed headerCount:u8 (header:u8 value:prefixed)*
-//     metadataCount:u16 text* tagCount:u16 text*
+//     metadataCount:u16 text* tagCount:u16 text* lock?
+//   lock := flags:u8 until:i64               as above; absent where there is none
 //   text := name:prefixed value:prefixed     in the byte order of the names
 //
 // references := version:u8(1) nameCount:u32 linkName[32]*nameCount sealed:prefixed
@@ -20,8 +21,8 @@ internal import CairnCore
 /// What the index says of an object without any key of the bucket.
 struct ObjectRow: Sendable {
     static let version: UInt8 = 2
-    private static let reservedByteCount = 8
     private static let markerFlag: UInt8 = 1
+    private static let flagsMax: UInt8 = 0xF
 
     /// Says that the object was deleted; has no body.
     var isDeleteMarker = false
@@ -36,6 +37,7 @@ struct ObjectRow: Sendable {
     var bodyName: LinkName
     /// How many blobs the row of the table `object-references` names.
     var referenceCount: UInt32
+    var lock = ObjectLock.none
     /// The references of a row of version 1, which holds them itself.
     var ownReferences: [LinkName] = []
     /// A row of version 1 as it was found: it moves, and is never written in another form.
@@ -46,8 +48,8 @@ struct ObjectRow: Sendable {
         if let version1 { return version1 }
         var writer = ByteWriter(capacity: 128 + sealed.count)
         writer.append(Self.version)
-        writer.append(isDeleteMarker ? Self.markerFlag : 0)
-        writer.append([UInt8](repeating: 0, count: Self.reservedByteCount))
+        writer.append((isDeleteMarker ? Self.markerFlag : 0) | lock.flags << 1)
+        writer.append(lock.untilNanoseconds)
         writer.append(sequence)
         writer.append(token)
         writer.append(etag ?? Octets16())
@@ -69,6 +71,7 @@ struct ObjectRow: Sendable {
         modifiedAt = description.modifiedAt
         self.bodyName = bodyName
         referenceCount = UInt32(description.referenceCount)  // at most referenceCountMax
+        lock = description.lock
         self.sealed = sealed
     }
 
@@ -94,11 +97,11 @@ struct ObjectRow: Sendable {
             throw CoreError(.unsupportedVersion, "an object row has version \(version)")
         }
         let flags = try reader.readUInt8()
-        guard flags & ~Self.markerFlag == 0 else {
+        guard flags <= Self.flagsMax else {
             throw CoreError(.corrupted, "an object row has unknown flags")
         }
         isDeleteMarker = flags & Self.markerFlag != 0
-        try reader.readZeros(Self.reservedByteCount)
+        lock = try ObjectLock(flags: flags >> 1, untilNanoseconds: reader.readInt64())
         sequence = try reader.readUInt64()
         token = try reader.readUInt64()
         etag = try reader.readOctets16()
@@ -111,7 +114,7 @@ struct ObjectRow: Sendable {
         }
         sealed = [UInt8](copying: try reader.readLengthPrefixed(limit: Int(UInt32.max)))
         try reader.expectEnd()
-        guard !isDeleteMarker || sealed.isEmpty && referenceCount == 0 else {
+        guard !isDeleteMarker || sealed.isEmpty && referenceCount == 0 && lock == .none else {
             throw CoreError(.corrupted, "a delete marker has contents")
         }
     }
@@ -207,6 +210,10 @@ extension ObjectDescription {
         }
         writer.append(attributes.metadata)
         writer.append(attributes.tags)
+        if attributes.lock != .none {
+            writer.append(attributes.lock.flags)
+            writer.append(attributes.lock.untilNanoseconds)
+        }
         return writer.bytes
     }
 
@@ -233,6 +240,13 @@ extension ObjectDescription {
         }
         attributes.metadata = try reader.readTexts()
         attributes.tags = try reader.readTexts()
+        if reader.remainingByteCount > 0 {
+            attributes.lock = try ObjectLock(
+                flags: reader.readUInt8(), untilNanoseconds: reader.readInt64())
+            guard attributes.lock != .none else {
+                throw CoreError(.corrupted, "an object has a lock that locks nothing")
+            }
+        }
         try reader.expectEnd()
         self.init(
             key: key, etag: ETag(etag), digest: digest, byteCount: byteCount,

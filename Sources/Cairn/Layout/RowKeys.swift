@@ -54,6 +54,17 @@ enum RowKey {
         bucket.octets.bytes + versionName(key, token: token)
     }
 
+    static func objectLock(
+        _ bucket: BucketID, _ end: Timestamp, _ key: String, token: UInt64
+    ) -> [UInt8] {
+        bucket.octets.bytes + time(end) + versionName(key, token: token)
+    }
+
+    /// The first key of a lock that has not ended.
+    static func objectLocks(_ bucket: BucketID, endingAfter moment: Timestamp) -> [UInt8] {
+        bucket.octets.bytes + time(moment + .nanoseconds(1))
+    }
+
     static func reference(
         _ bucket: BucketID, _ name: LinkName, _ key: String, token: UInt64 = 0
     ) -> [UInt8] {

@@ -32,6 +32,9 @@ enum Tables {
     static let objectVersions = IndexTable("object-versions", .ordered)
     /// Bucket id ‖ object key → sequence of the null version, where it is an older one.
     static let nullVersions = IndexTable("null-versions", .ordered)
+    /// Bucket id ‖ end ‖ object key, or that and 0 ‖ token → empty: which versions may not be deleted
+    /// until when.
+    static let objectLocks = IndexTable("object-locks", .ordered)
     /// Bucket id → what was set of the bucket; absent while nothing was.
     static let bucketSettings = IndexTable("bucket-settings", .small)
     /// Bucket id ‖ keyed name of a digest ‖ object key → empty: who keeps a blob alive.
@@ -64,7 +67,8 @@ enum Tables {
 
     static let all = [
         meta, accounts, bucketNames, buckets, keys, chunks, links, smallBlobs, objects,
-        objectReferences, objectVersions, nullVersions, bucketSettings, references, uploads,
+        objectReferences, objectVersions, nullVersions, objectLocks, bucketSettings, references,
+        uploads,
         uploadExpiry, multipartUploads, parts, multipartExpiry, blobLeases, usage, garbage,
         damage, segmentUsage, deletedBuckets, domains,
     ]

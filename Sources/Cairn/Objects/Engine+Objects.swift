@@ -60,25 +60,29 @@ extension BucketKeys {
 extension Engine {
     /// Seals an object whose body is a blob of the bucket, or will be one in the same transaction.
     ///
-    /// - Parameter token: of the new version; see ``Engine/newToken(in:)``.
+    /// - Parameters:
+    ///   - token: of the new version; see ``Engine/newToken(in:)``.
+    ///   - isNew: whether it takes on what the bucket gives to new versions.
     func prepareObject(
         _ draft: ObjectDraft, digest: Digest, byteCount: UInt64, modifiedAt: Timestamp,
-        token: UInt64, in bucket: BucketID, _ keys: BucketKeys
+        token: UInt64, isNew: Bool = true, in bucket: BucketID, _ keys: BucketKeys
     ) async throws(StoreError) -> PreparedObject {
-        try await pool.run { [self] (context) throws(StoreError) in
+        let attributes =
+            isNew ? try await locking(draft.attributes, in: bucket) : draft.attributes
+        return try await pool.run { [self] (context) throws(StoreError) in
             var described = ObjectDescription(
                 key: draft.key, etag: ETag(""), digest: digest, byteCount: byteCount,
                 modifiedAt: Timestamp(nanosecondsSinceEpoch: 0),
-                referenceCount: draft.references.count, attributes: draft.attributes.untagged)
-            // Of all that describes the object but its tags, so that a write with the same body but
-            // other references does not pass for the same state.
+                referenceCount: draft.references.count, attributes: attributes.unchanging)
+            // Of all that describes the object but its tags and its lock, so that a write with the
+            // same body but other references does not pass for the same state.
             let tag = keys.objectTag(
                 described.encoded(etag: Octets16())
                     + ObjectReferencesRow.encode(draft.references))
             described = ObjectDescription(
                 key: draft.key, etag: ETag(tag), digest: digest, byteCount: byteCount,
                 modifiedAt: modifiedAt, referenceCount: draft.references.count,
-                attributes: draft.attributes)
+                attributes: attributes)
             return try seal(described, tag, token, draft.references, in: bucket, keys, &context)
         }
     }
@@ -121,8 +125,16 @@ extension Engine {
 }
 
 extension ObjectAttributes {
-    fileprivate var untagged: Self {
+    /// The same for another version.
+    var unlocked: Self {
         var copy = self
+        copy.lock = .none
+        return copy
+    }
+
+    /// What no call changes as long as the version exists.
+    fileprivate var unchanging: Self {
+        var copy = unlocked
         copy.tags = [:]
         return copy
     }
@@ -329,7 +341,7 @@ extension Engine {
                 }
                 let object = try ObjectDescription(key: key, decoding: plaintext, etag: etag)
                 guard object.byteCount == row.byteCount, object.modifiedAt == row.modifiedAt,
-                    object.referenceCount == Int(row.referenceCount)
+                    object.referenceCount == Int(row.referenceCount), object.lock == row.lock
                 else { throw CoreError(.corrupted, "an object contradicts its description") }
                 return (object, [])
             })

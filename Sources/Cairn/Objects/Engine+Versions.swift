@@ -7,57 +7,71 @@ internal import Synchronization
 /// What was last seen of the settings of buckets, so that a write need not look.
 ///
 /// The transaction that writes looks again, so nothing here has to be right. Thread-safe.
-final class KnownVersionings: Sendable {
+final class KnownSettings: Sendable {
     /// So many buckets are written to at a time; more begin anew.
     private static let countMax = 4096
 
     private struct Known {
-        var versioning: Versioning
+        var settings: BucketSettings
         var changeCount: UInt64
     }
 
     private let known = Mutex<[BucketID: Known]>([:])
 
     /// - Parameter changeCount: that of the engine now.
-    func versioning(of bucket: BucketID, _ changeCount: UInt64) -> Versioning? {
+    func settings(of bucket: BucketID, _ changeCount: UInt64) -> BucketSettings? {
         known.withLock { known in
             guard let entry = known[bucket], entry.changeCount == changeCount else { return nil }
-            return entry.versioning
+            return entry.settings
         }
     }
 
     /// - Parameter changeCount: that of the engine before the settings were read.
-    func note(_ versioning: Versioning, of bucket: BucketID, _ changeCount: UInt64) {
+    func note(_ settings: BucketSettings, of bucket: BucketID, _ changeCount: UInt64) {
         known.withLock { known in
             if known.count >= Self.countMax { known = [:] }
-            known[bucket] = Known(versioning: versioning, changeCount: changeCount)
+            known[bucket] = Known(settings: settings, changeCount: changeCount)
         }
     }
 }
 
 extension Engine {
-    /// Whether a bucket keeps versions of its objects.
-    func versioning(of bucket: BucketID) async throws(StoreError) -> Versioning {
+    /// What was set of a bucket.
+    func settings(of bucket: BucketID) async throws(StoreError) -> BucketSettings {
         let changeCount = bucketChangeCount
-        if let known = knownVersionings.versioning(of: bucket, changeCount) { return known }
+        if let known = knownSettings.settings(of: bucket, changeCount) { return known }
         let bytes = try await read("reading the settings of a bucket") {
             (index) throws(IndexError) in
             try index.get(Tables.bucketSettings, bucket.octets.bytes)
         }
-        let settings = try lower(
-            "reading the settings of a bucket",
-            core: { () throws(CoreError) in
-                try bytes.map { bytes throws(CoreError) in try BucketSettings(decoding: bytes) }
-            })
-        let versioning = settings?.versioning ?? .off
-        knownVersionings.note(versioning, of: bucket, changeCount)
-        return versioning
+        let settings =
+            try lower(
+                "reading the settings of a bucket",
+                core: { () throws(CoreError) in
+                    try bytes.map { bytes throws(CoreError) in try BucketSettings(decoding: bytes) }
+                }) ?? BucketSettings()
+        knownSettings.note(settings, of: bucket, changeCount)
+        return settings
+    }
+
+    /// What a writer says of an object, with the default retention of the bucket if he gives none.
+    func locking(
+        _ attributes: ObjectAttributes, in bucket: BucketID
+    ) async throws(StoreError) -> ObjectAttributes {
+        let now = clock.now()
+        var attributes = attributes
+        if attributes.lock.retention == nil, let standard = try await settings(of: bucket).retention
+        {
+            attributes.lock.retention = Retention(standard.mode, until: now + standard.period)
+        }
+        try attributes.lock.check(at: now)
+        return attributes
     }
 
     /// The token of a version to be written: random where versions are kept, else that of the null
     /// version. The transaction checks that it still is of that kind.
     func newToken(in bucket: BucketID) async throws(StoreError) -> UInt64 {
-        guard try await versioning(of: bucket) == .enabled else { return 0 }
+        guard try await settings(of: bucket).versioning == .enabled else { return 0 }
         var bytes = [UInt8](repeating: 0, count: 8)
         var span = bytes.mutableSpan
         random.fill(&span)

@@ -37,15 +37,19 @@ public struct ObjectAttributes: Hashable, Sendable {
     /// Up to 10 names of 1 to 128 characters with values of up to 256. Change without a new ETag:
     /// see ``Bucket/setTags(_:of:ifMatch:)``.
     public var tags: [String: String]
+    /// What keeps the version from being deleted. Changes without a new ETag: see
+    /// ``Bucket/setRetention(_:of:version:bypassingGovernance:)``.
+    public var lock: ObjectLock
 
     /// Describes an object; what is not given stays unsaid.
     public init(
         contentType: String = Self.contentTypeDefault, metadata: [String: String] = [:],
-        tags: [String: String] = [:]
+        tags: [String: String] = [:], lock: ObjectLock = .none
     ) {
         self.contentType = contentType
         self.metadata = metadata
         self.tags = tags
+        self.lock = lock
     }
 
     // MARK: -

@@ -31,6 +31,8 @@ public struct ObjectDescription: Hashable, Sendable {
     public var metadata: [String: String] { attributes.metadata }
     /// The tags that it has now.
     public var tags: [String: String] { attributes.tags }
+    /// What keeps this version from being deleted.
+    public var lock: ObjectLock { attributes.lock }
 
     /// Describes an object; for implementations of buckets other than Cairn's own.
     public init(
@@ -59,7 +61,18 @@ public struct ObjectDescription: Hashable, Sendable {
     func tagged(_ tags: [String: String]) -> Self {
         var attributes = attributes
         attributes.tags = tags
-        return Self(
+        return with(attributes)
+    }
+
+    /// The same with another lock.
+    func locked(_ lock: ObjectLock) -> Self {
+        var attributes = attributes
+        attributes.lock = lock
+        return with(attributes)
+    }
+
+    private func with(_ attributes: ObjectAttributes) -> Self {
+        Self(
             key: key, etag: etag, digest: digest, byteCount: byteCount, modifiedAt: modifiedAt,
             referenceCount: referenceCount, attributes: attributes, versionID: versionID)
     }

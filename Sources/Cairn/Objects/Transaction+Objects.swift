@@ -24,12 +24,16 @@ extension Transaction {
         }
     }
 
-    func versioning(of bucket: BucketID) throws(StoreError) -> Versioning {
+    func settings(of bucket: BucketID) throws(StoreError) -> BucketSettings {
         let settings = try row(Tables.bucketSettings, bucket.octets.bytes) {
             (bytes) throws(CoreError) in
             try BucketSettings(decoding: bytes)
         }
-        return settings?.versioning ?? .off
+        return settings ?? BucketSettings()
+    }
+
+    private func versioning(of bucket: BucketID) throws(StoreError) -> Versioning {
+        try settings(of: bucket).versioning
     }
 
     /// Whether a token is of the kind that the bucket gives to new versions now. If not, the caller
@@ -56,6 +60,7 @@ extension Transaction {
         object.row.sequence = try nextSequence(
             of: key, old, at: object.row.modifiedAt, versioning, in: bucket)
         let replaced = try makeRoom(for: object.row.token, of: key, old, versioning, in: bucket)
+        try replaced?.lock.checkDeletable(at: now, bypassingGovernance: false)
         try write(object, inPlaceOf: replaced, in: bucket)
         if old == nil { try add(.objects, of: bucket, 1) }
         return ObjectVersionID(sequence: object.row.sequence, token: object.row.token)
@@ -80,7 +85,10 @@ extension Transaction {
         let sequence = try nextSequence(
             of: key, old, at: marker.modifiedAt, versioning, in: bucket)
         let replaced = try makeRoom(for: marker.token, of: key, old, versioning, in: bucket)
-        if let replaced { try releaseReferences(of: key, replaced, in: bucket) }
+        if let replaced {
+            try replaced.lock.checkDeletable(at: now, bypassingGovernance: false)
+            try release(replaced, of: key, in: bucket)
+        }
         try delete(Tables.objects, RowKey.object(bucket, key))
         try add(.objects, of: bucket, -1)
         guard versioning != .off else { return }
@@ -91,19 +99,57 @@ extension Transaction {
 
     // MARK: - Any version
 
+    /// Gives a version another lock.
+    ///
+    /// - Parameter found: the version as it was read.
+    /// - Returns: false when it is not what was found any more.
+    func relockVersion(
+        _ object: PreparedObject, inPlaceOf found: FoundObject, in bucket: BucketID
+    ) throws(StoreError) -> Bool {
+        let key = found.description.key
+        if try get(Tables.objects, RowKey.object(bucket, key)) == found.bytes {
+            try rewriteObject(object, inPlaceOf: found.row, in: bucket)
+            return true
+        }
+        let rowKey = RowKey.objectVersion(
+            bucket, key, sequence: found.row.sequence, token: found.row.token)
+        guard try get(Tables.objectVersions, rowKey) == found.bytes else { return false }
+        var row = object.row
+        row.sequence = found.row.sequence
+        try changeLock(
+            of: key, row.token, from: found.row.lock, to: row.lock, in: bucket)
+        try put(Tables.objectVersions, rowKey, row.encoded())
+        return true
+    }
+
+    /// Fails while a bucket has a version that may not be deleted.
+    func checkUnlocked(_ bucket: BucketID) throws(StoreError) {
+        let locked = try scan(
+            Tables.objectLocks, from: RowKey.objectLocks(bucket, endingAfter: now),
+            prefix: bucket.octets.bytes, limit: 1)
+        guard locked.isEmpty else {
+            throw StoreError(
+                .objectLocked, "the bucket has objects that a retention or a legal hold keeps")
+        }
+    }
+
     /// Removes one version of an object for good. If it was the latest, the one before it is.
     ///
     /// - Returns: false when there is no such version.
+    /// - Throws: ``StoreError`` with code `objectLocked`.
     func deleteVersion(
-        _ id: ObjectVersionID, of key: String, in bucket: BucketID
+        _ id: ObjectVersionID, of key: String, in bucket: BucketID,
+        bypassingGovernance: Bool = false
     ) throws(StoreError) -> Bool {
         if let latest = try object(key, in: bucket), latest.token == id.token {
-            try releaseReferences(of: key, latest, in: bucket)
+            try latest.lock.checkDeletable(at: now, bypassingGovernance: bypassingGovernance)
+            try release(latest, of: key, in: bucket)
             try delete(Tables.objects, RowKey.object(bucket, key))
             try add(.objects, of: bucket, -1)
         } else {
             guard let older = try takeOlder(id, of: key, in: bucket) else { return false }
-            try releaseReferences(of: key, older, in: bucket)
+            try older.lock.checkDeletable(at: now, bypassingGovernance: bypassingGovernance)
+            try release(older, of: key, in: bucket)
         }
         try restoreLatest(of: key, in: bucket)
         return true
@@ -215,6 +261,7 @@ extension Transaction {
         for name in oldNames.subtracting(newNames) {
             try removeReference(key, token, name, bucket)
         }
+        try changeLock(of: key, token, from: old?.lock, to: object.row.lock, in: bucket)
         try put(Tables.objects, RowKey.object(bucket, key), object.row.encoded())
         let part = RowKey.objectPart(bucket, key, token: token)
         if let references = object.references {
@@ -224,14 +271,29 @@ extension Transaction {
         }
     }
 
-    private func releaseReferences(
-        of key: String, _ row: ObjectRow, in bucket: BucketID
+    // Of a version that goes for good.
+    private func release(
+        _ row: ObjectRow, of key: String, in bucket: BucketID
     ) throws(StoreError) {
+        try changeLock(of: key, row.token, from: row.lock, to: .none, in: bucket)
         for name in try linkNames(of: key, row, in: bucket) {
             try removeReference(key, row.token, name, bucket)
         }
         guard row.referenceCount > 0 else { return }
         try delete(Tables.objectReferences, RowKey.objectPart(bucket, key, token: row.token))
+    }
+
+    private func changeLock(
+        of key: String, _ token: UInt64, from old: ObjectLock?, to new: ObjectLock,
+        in bucket: BucketID
+    ) throws(StoreError) {
+        guard old?.end != new.end else { return }
+        if let end = old?.end {
+            try delete(Tables.objectLocks, RowKey.objectLock(bucket, end, key, token: token))
+        }
+        if let end = new.end {
+            try put(Tables.objectLocks, RowKey.objectLock(bucket, end, key, token: token), [])
+        }
     }
 
     private func linkNames(

@@ -180,6 +180,9 @@ struct IndexRebuild {
                         for row in rows { try transaction.noteNullVersion(row) }
                     }
                 }
+                try await engine.transact { (transaction) throws(StoreError) in
+                    for row in rows { try transaction.putLock(ofObject: row) }
+                }
                 try await putReferences(of: rows, naming: Self.referenceKeys(ofObject:))
             }
         }
@@ -325,6 +328,16 @@ extension Transaction {
         try noteNullVersion(
             of: RowKey.objectKey(ofVersionName: row.key.dropFirst(Octets16.byteCount)),
             sequence: object.sequence, in: RowKey.bucketID(prefixing: row.key))
+    }
+
+    fileprivate func putLock(ofObject row: IndexEntry) throws(StoreError) {
+        guard let object = try? ObjectRow(decoding: row.value), let end = object.lock.end else {
+            return
+        }
+        let key = RowKey.objectKey(ofVersionName: row.key.dropFirst(Octets16.byteCount))
+        let bucket = try RowKey.bucketID(prefixing: row.key)
+        try put(
+            Tables.objectLocks, RowKey.objectLock(bucket, end, key, token: object.token), [])
     }
 
     fileprivate func putLease(ofLink row: IndexEntry) throws(StoreError) {

@@ -30,7 +30,7 @@ final class Engine: Sendable {
     let inFlight = InFlightChunks()
     let liveUploads = LiveUploads()
     let leases = RootLeases()
-    let knownVersionings = KnownVersionings()
+    let knownSettings = KnownSettings()
     let frontiers = FrontierClaims()
     let placing = EpochGate()
     let segmentPins = SegmentPins()
@@ -101,8 +101,9 @@ final class Engine: Sendable {
     ) async throws(StoreError) -> R {
         try checkOpen()
         let outcome = Outcome<R>()
+        let now = clock.now()
         try await committer.commit(needsSegments: needsSegments) { transaction throws(StoreError) in
-            outcome.set(try body(Transaction(transaction)))
+            outcome.set(try body(Transaction(transaction, at: now)))
         }
         guard let result = outcome.value else {
             throw StoreError(.io, "a transaction ended without a result")
@@ -121,8 +122,13 @@ private final class Outcome<R: Sendable>: Sendable {
 /// An index transaction in the store's own terms: rows instead of bytes, `StoreError` thrown.
 struct Transaction {
     private let base: any IndexTransaction
+    /// When the caller asked for it.
+    let now: Timestamp
 
-    init(_ base: any IndexTransaction) { self.base = base }
+    init(_ base: any IndexTransaction, at now: Timestamp) {
+        self.base = base
+        self.now = now
+    }
 
     func get(_ table: IndexTable, _ key: [UInt8]) throws(StoreError) -> [UInt8]? {
         try lower(

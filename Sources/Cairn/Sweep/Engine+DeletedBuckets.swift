@@ -9,7 +9,7 @@ extension Engine {
     private static let deletedRowCountMax = 256
     private static let objectTables = [
         Tables.objects, Tables.objectVersions, Tables.nullVersions, Tables.objectReferences,
-        Tables.references, Tables.bucketSettings,
+        Tables.references, Tables.bucketSettings, Tables.objectLocks,
     ]
 
     /// Deletes the contents of all buckets that were deleted.

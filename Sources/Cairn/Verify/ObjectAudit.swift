@@ -16,6 +16,7 @@ struct ObjectAudit {
     private(set) var olderVersionCount: UInt64 = 0
     private(set) var problems: [String] = []
     private var nameCount: UInt64 = 0
+    private var lockCount: UInt64 = 0
     private var referenceCount: UInt64 = 0
 
     /// More would say nothing new, and fill the memory.
@@ -52,6 +53,11 @@ struct ObjectAudit {
             }
         }
         try await check(group)
+        var lockRowCount: UInt64 = 0
+        for try await rows in pages(of: Tables.objectLocks) { lockRowCount += UInt64(rows.count) }
+        if lockRowCount != lockCount {
+            add("\(lockRowCount) locks of objects are listed, there are \(lockCount)")
+        }
         if referenceCount != nameCount {
             add("blobs know of \(referenceCount) references, objects have \(nameCount)")
         }
@@ -91,6 +97,14 @@ struct ObjectAudit {
                 }
             }
             guard !object.isDeleteMarker else { return }
+            if let end = object.lock.end {
+                lockCount += 1
+                let lock = RowKey.objectLock(bucket, end, key, token: object.token)
+                let isListed = try await read { (snapshot) throws(IndexError) in
+                    try snapshot.get(Tables.objectLocks, lock) != nil
+                }
+                if !isListed { add("the lock of an object is not listed") }
+            }
             let id = ObjectVersionID(sequence: object.sequence, token: object.token)
             guard
                 let found = try await engine.findObject(
