@@ -25,15 +25,15 @@ extension Bucket {
 
     /// Keeps a version of an object from being deleted or replaced for a time. Durable on return.
     ///
-    /// Until then no call removes the version: not the deletion of the version or, where no versions
-    /// are kept, of the object, nor a write or a rename in its place, nor the deletion or the
-    /// shredding of the bucket, nor a lifecycle rule. Where versions are kept, writes and deletions
-    /// go on: they leave the version as an older one.
+    /// Until then no call removes the version: not the deletion of the version or, where no
+    /// versions are kept, of the object, nor a write or a rename in its place, nor the deletion or
+    /// the shredding of the bucket, nor a lifecycle rule. Where versions are kept, writes and
+    /// deletions go on: they leave the version as an older one.
     ///
     /// - Parameters:
-    ///   - retention: takes the place of the one before; nil is none. In compliance mode it can only
-    ///     be made longer, in governance mode be made shorter or taken away only by who bypasses
-    ///     that.
+    ///   - retention: takes the place of the one before; nil is none. In compliance mode it can
+    ///     only be made longer, in governance mode be made shorter or taken away only by who
+    ///     bypasses that.
     ///   - key: the name of the object.
     ///   - version: which version of it; nil is the latest.
     ///   - bypassingGovernance: whether a retention in governance mode counts for nothing.

@@ -32,8 +32,8 @@ enum Tables {
     static let objectVersions = IndexTable("object-versions", .ordered)
     /// Bucket id ‖ object key → sequence of the null version, where it is an older one.
     static let nullVersions = IndexTable("null-versions", .ordered)
-    /// Bucket id ‖ end ‖ object key, or that and 0 ‖ token → empty: which versions may not be deleted
-    /// until when.
+    /// Bucket id ‖ end ‖ object key, or that and 0 ‖ token → empty: which versions may not be
+    /// deleted until when.
     static let objectLocks = IndexTable("object-locks", .ordered)
     /// Bucket id → what was set of the bucket; absent while nothing was.
     static let bucketSettings = IndexTable("bucket-settings", .small)
