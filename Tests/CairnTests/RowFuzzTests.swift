@@ -162,7 +162,34 @@ import Testing
                 bytes throws(CoreError) in
                 try RecipeNode(decoding: bytes.span, level: 2, byteCount: 3000).encoded()
             },
-        ] + multipartRows
+        ] + multipartRows + eventRows
+
+    private static var eventRows: [Row] {
+        let version = ObjectVersionID(sequence: 5, token: 6)
+        let name = LinkName(octets: octets32)
+        var head = EventHeadRow(epoch: 7, firstTime: time)
+        head.next = 9
+        return [
+            Row(
+                testDescription: "event",
+                samples: [
+                    EventRow(
+                        .objectWritten, .lifecycle, at: time,
+                        .object(
+                            key: "key", version, etag: octets16, byteCount: 7, body: name)
+                    ).encoded(),
+                    EventRow(
+                        .blobRemoved, .lease, at: time,
+                        .blob(name, byteCount: 7, sealedCapability: [1, 2])
+                    ).encoded(),
+                    EventRow(.settingsChanged, .call, at: time, .settings).encoded(),
+                ]
+            ) { bytes throws(CoreError) in try EventRow(decoding: bytes).encoded() },
+            Row(testDescription: "head of events", samples: [head.encoded()]) {
+                bytes throws(CoreError) in try EventHeadRow(decoding: bytes).encoded()
+            },
+        ]
+    }
 
     private static var multipartRows: [Row] {
         var open = MultipartRow(startedAt: time, expiresAt: time, sealed: [1, 2, 3])

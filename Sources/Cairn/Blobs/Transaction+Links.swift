@@ -67,6 +67,10 @@ extension Transaction {
             try put(Tables.blobLeases, RowKey.blobLease(end, bucket, blob.name), [])
         }
         try addUsage(of: blob.link, in: bucket, sign: 1)
+        // What is sealed is in the link, as long as it is there.
+        try note(
+            .blobAdded, .blob(blob.name, byteCount: blob.link.byteCount, sealedCapability: []),
+            in: bucket)
         return blob.link
     }
 
@@ -125,7 +129,11 @@ extension Transaction {
     }
 
     /// Takes a link away, and its hold on the blob's tree.
-    func unlink(_ link: LinkRow, _ bucket: BucketID, _ name: LinkName) throws(StoreError) {
+    ///
+    /// - Parameter isNoted: false for a bucket that is gone, whose events nobody reads.
+    func unlink(
+        _ link: LinkRow, _ bucket: BucketID, _ name: LinkName, isNoted: Bool = true
+    ) throws(StoreError) {
         try delete(Tables.links, RowKey.link(bucket, name))
         if let end = link.leaseEnd {
             try delete(Tables.blobLeases, RowKey.blobLease(end, bucket, name))
@@ -136,6 +144,11 @@ extension Transaction {
             try delete(Tables.smallBlobs, RowKey.link(bucket, name))
         }
         try addUsage(of: link, in: bucket, sign: -1)
+        guard isNoted else { return }
+        try note(
+            .blobRemoved,
+            .blob(name, byteCount: link.byteCount, sealedCapability: link.sealedCapability),
+            in: bucket)
     }
 
     private func addUsage(

@@ -91,7 +91,7 @@ extension Engine {
     fileprivate static let bucketTables = [
         Tables.keys, Tables.buckets, Tables.deletedBuckets, Tables.links, Tables.smallBlobs,
         Tables.objects, Tables.objectVersions, Tables.nullVersions, Tables.objectReferences,
-        Tables.objectLocks,
+        Tables.objectLocks, Tables.events,
         Tables.references, Tables.uploads, Tables.multipartUploads, Tables.parts,
     ]
 

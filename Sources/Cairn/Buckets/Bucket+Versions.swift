@@ -38,6 +38,7 @@ extension Bucket {
             var settings = try transaction.settings(of: bucketID)
             try change(&settings)
             try transaction.put(Tables.bucketSettings, bucketID.octets.bytes, settings.encoded())
+            try transaction.note(.settingsChanged, .settings, in: bucketID)
         }
         engine.countBucketChange()
     }

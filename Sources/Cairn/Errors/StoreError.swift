@@ -64,7 +64,7 @@ extension StoreError {
             case accountUnknown, accountExists, accountNotEmpty
             case bucketUnknown, bucketExists, bucketNotEmpty
             case blobUnknown, blobReferenced, objectUnknown, objectLocked, preconditionFailed
-            case notModified
+            case notModified, eventsLost
             case uploadUnknown, uploadOffsetMismatch, uploadBusy, uploadExpired, digestMismatch
         }
 
@@ -144,6 +144,8 @@ extension StoreError {
         public static var preconditionFailed: Self { Self(.preconditionFailed) }
         /// The object is in a state that the caller knows (RFC 9110 15.4.5). Use what is at hand.
         public static var notModified: Self { Self(.notModified) }
+        /// Events that follow a position are not kept any more. List the bucket, then go on.
+        public static var eventsLost: Self { Self(.eventsLost) }
         /// The bucket has no such upload session: never begun, finished, cancelled or reaped.
         public static var uploadUnknown: Self { Self(.uploadUnknown) }
         /// The bytes do not continue, or do not equal, what was received. Ask for the status.

@@ -126,6 +126,10 @@ enum RowKey {
         bigEndian(UInt64(max(0, moment.nanosecondsSinceEpoch)))
     }
 
+    static func event(_ bucket: BucketID, _ number: UInt64) -> [UInt8] {
+        bucket.octets.bytes + bigEndian(number)
+    }
+
     static func usage(_ bucket: BucketID, _ counter: UsageCounter) -> [UInt8] {
         bucket.octets.bytes + [counter.rawValue]
     }
@@ -223,6 +227,13 @@ extension RowKey {
         let id = MultipartUploadID(octets: Octets16(key.span.extracting(end...)))
         let name = MultipartName(key: String(decoding: objectKey, as: UTF8.self), id: id)
         return (try bucketID(prefixing: key), name)
+    }
+
+    static func eventNumber(of key: [UInt8]) throws(StoreError) -> UInt64 {
+        guard let number = number64(key.dropFirst(Octets16.byteCount)) else {
+            throw StoreError(.corrupted, "the key of an event has \(key.count) bytes")
+        }
+        return number
     }
 
     static func partNumber(of key: [UInt8]) throws(StoreError) -> PartNumber {

@@ -35,6 +35,10 @@ enum Tables {
     /// Bucket id ‖ end ‖ object key, or that and 0 ‖ token → empty: which versions may not be
     /// deleted until when.
     static let objectLocks = IndexTable("object-locks", .ordered)
+    /// Bucket id ‖ number → event.
+    static let events = IndexTable("events", .ordered)
+    /// Bucket id → where its events begin and end.
+    static let eventHeads = IndexTable("event-heads", .small)
     /// Bucket id → what was set of the bucket; absent while nothing was.
     static let bucketSettings = IndexTable("bucket-settings", .small)
     /// Bucket id ‖ keyed name of a digest ‖ object key → empty: who keeps a blob alive.
@@ -67,7 +71,8 @@ enum Tables {
 
     static let all = [
         meta, accounts, bucketNames, buckets, keys, chunks, links, smallBlobs, objects,
-        objectReferences, objectVersions, nullVersions, objectLocks, bucketSettings, references,
+        objectReferences, objectVersions, nullVersions, objectLocks, events, eventHeads,
+        bucketSettings, references,
         uploads,
         uploadExpiry, multipartUploads, parts, multipartExpiry, blobLeases, usage, garbage,
         damage, segmentUsage, deletedBuckets, domains,

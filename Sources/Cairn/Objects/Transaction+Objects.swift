@@ -63,6 +63,7 @@ extension Transaction {
         try replaced?.lock.checkDeletable(at: now, bypassingGovernance: false)
         try write(object, inPlaceOf: replaced, in: bucket)
         if old == nil { try add(.objects, of: bucket, 1) }
+        try note(.objectWritten, object.row, of: key, in: bucket)
         return ObjectVersionID(sequence: object.row.sequence, token: object.row.token)
     }
 
@@ -73,6 +74,7 @@ extension Transaction {
         var object = object
         object.row.sequence = old.sequence
         try write(object, inPlaceOf: old, in: bucket)
+        try note(.objectUpdated, object.row, of: object.description.key, in: bucket)
     }
 
     /// Deletes the latest version of an object; where versions are kept, it becomes an older one.
@@ -91,10 +93,13 @@ extension Transaction {
         }
         try delete(Tables.objects, RowKey.object(bucket, key))
         try add(.objects, of: bucket, -1)
-        guard versioning != .off else { return }
+        guard versioning != .off else {
+            return try note(.objectDeleted, old, of: key, in: bucket)
+        }
         var marker = marker
         marker.sequence = sequence
         try putOlder(key, marker, in: bucket)
+        try note(.objectDeleted, marker, of: key, in: bucket)
     }
 
     // MARK: - Any version
@@ -119,6 +124,7 @@ extension Transaction {
         try changeLock(
             of: key, row.token, from: found.row.lock, to: row.lock, in: bucket)
         try put(Tables.objectVersions, rowKey, row.encoded())
+        try note(.objectUpdated, row, of: key, in: bucket)
         return true
     }
 
@@ -146,10 +152,12 @@ extension Transaction {
             try release(latest, of: key, in: bucket)
             try delete(Tables.objects, RowKey.object(bucket, key))
             try add(.objects, of: bucket, -1)
+            try note(.versionDeleted, latest, of: key, in: bucket)
         } else {
             guard let older = try takeOlder(id, of: key, in: bucket) else { return false }
             try older.lock.checkDeletable(at: now, bypassingGovernance: bypassingGovernance)
             try release(older, of: key, in: bucket)
+            try note(.versionDeleted, older, of: key, in: bucket)
         }
         try restoreLatest(of: key, in: bucket)
         return true

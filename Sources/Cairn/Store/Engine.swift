@@ -96,14 +96,15 @@ final class Engine: Sendable {
 
     /// Runs a transaction; on return its effects are on stable storage.
     func transact<R: Sendable>(
-        needsSegments: Bool = false,
+        needsSegments: Bool = false, cause: BucketEvent.Cause = .call,
         _ body: @escaping @Sendable (Transaction) throws(StoreError) -> R
     ) async throws(StoreError) -> R {
         try checkOpen()
         let outcome = Outcome<R>()
-        let now = clock.now()
+        let (now, events) = (clock.now(), configuration.eventRetention)
         try await committer.commit(needsSegments: needsSegments) { transaction throws(StoreError) in
-            outcome.set(try body(Transaction(transaction, at: now)))
+            outcome.set(
+                try body(Transaction(transaction, at: now, cause: cause, keeping: events)))
         }
         guard let result = outcome.value else {
             throw StoreError(.io, "a transaction ended without a result")
@@ -124,10 +125,18 @@ struct Transaction {
     private let base: any IndexTransaction
     /// When the caller asked for it.
     let now: Timestamp
+    /// Why he did.
+    let cause: BucketEvent.Cause
+    let events: EventRetention
 
-    init(_ base: any IndexTransaction, at now: Timestamp) {
+    init(
+        _ base: any IndexTransaction, at now: Timestamp, cause: BucketEvent.Cause = .call,
+        keeping events: EventRetention
+    ) {
         self.base = base
         self.now = now
+        self.cause = cause
+        self.events = events
     }
 
     func get(_ table: IndexTable, _ key: [UInt8]) throws(StoreError) -> [UInt8]? {

@@ -24,12 +24,20 @@ public struct StoreConfiguration: Hashable, Sendable {
     public var auditByteCount: UInt64 = 256 << 20
     /// How long an unused upload session lives.
     public var uploadLifetime = Duration.seconds(24 * 3600)
+    /// Bytes of events that are kept for each bucket; 0 keeps none. An event takes 100 to 400.
+    public var eventByteCount: UInt64 = 4 << 20
+    /// How long events are kept.
+    public var eventLifetime = Duration.seconds(7 * 24 * 3600)
     /// How long a multipart upload lives that gets no parts.
     public var multipartLifetime = Duration.seconds(7 * 24 * 3600)
 
     /// The defaults, right for a registry server on a machine of its own.
     public init() {
         workerCount = Processors.count + 2
+    }
+
+    var eventRetention: EventRetention {
+        EventRetention(byteCountMax: eventByteCount, lifetime: eventLifetime)
     }
 
     func check() throws(StoreError) {
@@ -52,11 +60,12 @@ public struct StoreConfiguration: Hashable, Sendable {
             throw StoreError(
                 .invalidArgument, "keyCacheLifetime is positive and at most a day")
         }
-        guard checkpointByteCount >= 1 << 20, uploadLifetime > .zero, multipartLifetime > .zero
+        guard checkpointByteCount >= 1 << 20, uploadLifetime > .zero, multipartLifetime > .zero,
+            eventLifetime > .zero
         else {
             throw StoreError(
                 .invalidArgument,
-                "checkpointByteCount is at least 1 MiB; lifetimes of uploads are positive"
+                "checkpointByteCount is at least 1 MiB; lifetimes are positive"
             )
         }
     }

@@ -10,6 +10,7 @@ extension Engine {
     private static let objectTables = [
         Tables.objects, Tables.objectVersions, Tables.nullVersions, Tables.objectReferences,
         Tables.references, Tables.bucketSettings, Tables.objectLocks,
+        Tables.events, Tables.eventHeads,
     ]
 
     /// Deletes the contents of all buckets that were deleted.
@@ -70,7 +71,8 @@ extension Engine {
                     core: { () throws(CoreError) in
                         try LinkRow(decoding: row.value)
                     })
-                try transaction.unlink(link, bucket, RowKey.linkName(of: row.key))
+                try transaction.unlink(
+                    link, bucket, RowKey.linkName(of: row.key), isNoted: false)
             }
             guard links.isEmpty else { return true }
             for counter in UsageCounter.allCases {

@@ -38,7 +38,7 @@ extension Engine {
     }
 
     private func expire(_ rows: [IndexEntry]) async throws(StoreError) -> UInt64 {
-        try await transact { (transaction) throws(StoreError) -> UInt64 in
+        try await transact(cause: .lease) { (transaction) throws(StoreError) -> UInt64 in
             var count: UInt64 = 0
             for row in rows {
                 let (end, link) = try RowKey.leaseAndLink(of: row.key)

@@ -67,7 +67,9 @@ final class UploadCheckpointer: Sendable {
                 engine.committer.submit(
                     CommitRequest(needsSegments: !position.ledger.isEmpty) {
                         [self] (base) throws(StoreError) in
-                        let transaction = Transaction(base, at: engine.clock.now())
+                        let transaction = Transaction(
+                            base, at: engine.clock.now(),
+                            keeping: engine.configuration.eventRetention)
                         try transaction.checkBucket(bucketID)
                         try check(transaction)
                         try position.ledger.apply(to: transaction)
