@@ -192,7 +192,7 @@ import Testing
     }
 
     private static var multipartRows: [Row] {
-        var open = MultipartRow(startedAt: time, expiresAt: time, sealed: [1, 2, 3])
+        var open = MultipartRow(startedAt: time, expiresAt: time)
         open.frontier = 3
         open.partCount = 4
         var digests = StreamDigests(.sha512)

@@ -82,7 +82,8 @@ extension Store {
         try engine.checkOpen()
         var report = SweepReport()
         try await engine.emptyDeletedBuckets(&report)
-        return try await engine.purge(Engine.bucketTables.map { IndexPrefix($0, []) })
+        let tables = Engine.bucketTables + Engine.timeTables
+        return try await engine.purge(tables.map { IndexPrefix($0, []) })
     }
 }
 
@@ -92,15 +93,20 @@ extension Engine {
         Tables.keys, Tables.buckets, Tables.deletedBuckets, Tables.links, Tables.smallBlobs,
         Tables.objects, Tables.objectVersions, Tables.nullVersions, Tables.objectReferences,
         Tables.objectLocks, Tables.events,
-        Tables.references, Tables.uploads, Tables.multipartUploads, Tables.parts,
+        Tables.references, Tables.uploads, Tables.multipartUploads,
+        Tables.multipartContents, Tables.parts, Tables.lifecycleKeys, Tables.bucketSettings,
     ]
+
+    /// Whose rows tell keys of objects, and begin with a time.
+    fileprivate static let timeTables = [Tables.multipartExpiry, Tables.lifecycleDue]
 
     fileprivate func purge(
         _ bucket: BucketID, _ row: BucketRow
     ) async throws(StoreError) -> Bool {
         let slots = row.ownSlots(bucket).map { IndexPrefix(Tables.keys, RowKey.keySlot($0)) }
         let tables = Self.bucketTables.filter { $0.name != Tables.keys.name }
-        return try await purge(slots + tables.map { IndexPrefix($0, bucket.octets.bytes) })
+        let own = tables.map { IndexPrefix($0, bucket.octets.bytes) }
+        return try await purge(slots + own + Self.timeTables.map { IndexPrefix($0, []) })
     }
 
     fileprivate func purge(_ prefixes: [IndexPrefix]) async throws(StoreError) -> Bool {

@@ -20,7 +20,9 @@ extension Bucket {
         _ retention: DefaultRetention?
     ) async throws(StoreError) {
         try retention?.check()
-        try await changeSettings { (settings) throws(StoreError) in settings.retention = retention }
+        try await changeSettings { (settings, _) throws(StoreError) in
+            settings.retention = retention
+        }
     }
 
     /// Keeps a version of an object from being deleted or replaced for a time. Durable on return.

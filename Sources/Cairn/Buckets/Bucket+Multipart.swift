@@ -24,7 +24,7 @@ extension Bucket {
         references: [Digest] = [], algorithm: Digest.Algorithm = .sha256
     ) async throws(StoreError) -> MultipartUpload {
         let draft = try ObjectDraft(key, attributes, references: references)
-        try await engine.reapExpiredMultiparts(limit: Engine.reapedCountMax)
+        try await engine.reapExpiredMultiparts(limit: 1)
         let keys = try await keys()
         let bucketID = bucketID
         let upload = MultipartName(
@@ -33,13 +33,19 @@ extension Bucket {
             domainSlot: keys.domain.slot, algorithm: algorithm, attributes: draft.attributes,
             references: draft.references)
         let now = engine.clock.now()
+        try draft.attributes.lock.check(at: now)
         let row = MultipartRow(
-            startedAt: now, expiresAt: now + engine.configuration.multipartLifetime,
-            sealed: try await engine.sealMultipart(
-                contents.encoded(key: key), upload, in: bucketID, keys))
+            startedAt: now, expiresAt: now + engine.configuration.multipartLifetime)
+        let sealed = try await engine.sealMultipart(
+            contents.encoded(key: key), upload, in: bucketID, keys)
         try await engine.transact { (transaction) throws(StoreError) in
             try transaction.checkBucket(bucketID)
+            var row = row
+            let end = try transaction.settings(of: bucketID).uploadEnd(of: key, startedAt: now)
+            row.expiresAt = min(row.expiresAt, end ?? row.expiresAt)
             try transaction.putMultipart(row, inPlaceOf: nil, upload, in: bucketID)
+            try transaction.put(
+                Tables.multipartContents, RowKey.parts(bucketID, upload.id), sealed)
         }
         return MultipartUpload(upload, self)
     }
@@ -64,7 +70,7 @@ extension Bucket {
     ///   - cursor: ``MultipartUploadPage/next`` of the page before, with the same prefix.
     ///   - limit: 1 to 1000 uploads.
     /// - Throws: ``StoreError`` with code `invalidArgument` (the limit, or the prefix is too long),
-    ///   `corrupted`, `io`, `closed`.
+    ///   `bucketUnknown`, `corrupted`, `keyDisabled`, `keyUnavailable`, `io`, `closed`.
     public func multipartUploads(
         prefix: String = "", from cursor: MultipartCursor? = nil, limit: Int = 1000
     ) async throws(StoreError) -> MultipartUploadPage {
@@ -74,11 +80,14 @@ extension Bucket {
                 .invalidArgument,
                 "a prefix has at most \(Names.objectKeyByteCount.upperBound) bytes")
         }
+        // Who may not read does not learn what is there.
+        _ = try await keys()
         let base = bucketID.octets.bytes
         var after = cursor.map { base + $0.name }
         var uploads: [MultipartUploadDescription] = []
         while true {
-            let wanted = limit + 1
+            // Many of them may be over.
+            let wanted = max(limit + 1, RowPages.rowCountMax)
             let rows = try await engine.read("listing multipart uploads") {
                 [after] (index) throws(IndexError) in
                 try index.scan(

@@ -19,24 +19,29 @@ extension Bucket {
     ///   before: suspend), `bucketUnknown`, `outOfSpace`, `io`, `keyDisabled`, `keyUnavailable`,
     ///   `closed`.
     public func setVersioning(_ versioning: Versioning) async throws(StoreError) {
-        try await changeSettings { (settings) throws(StoreError) in
+        let bucketID = bucketID
+        try await changeSettings { (settings, transaction) throws(StoreError) in
             guard versioning != .off || settings.versioning == .off else {
                 throw StoreError(
                     .invalidArgument, "a bucket that has kept versions can only suspend that")
             }
             settings.versioning = versioning
+            // What is there may become due in another way.
+            if !settings.dueRules.isEmpty {
+                try transaction.scheduleLifecycleWalk(of: bucketID, at: transaction.now)
+            }
         }
     }
 
     func changeSettings(
-        _ change: @escaping @Sendable (inout BucketSettings) throws(StoreError) -> Void
+        _ change: @escaping @Sendable (inout BucketSettings, Transaction) throws(StoreError) -> Void
     ) async throws(StoreError) {
         _ = try await keys()
         let bucketID = bucketID
         try await engine.transact { (transaction) throws(StoreError) in
             try transaction.checkBucket(bucketID)
             var settings = try transaction.settings(of: bucketID)
-            try change(&settings)
+            try change(&settings, transaction)
             try transaction.put(Tables.bucketSettings, bucketID.octets.bytes, settings.encoded())
             try transaction.note(.settingsChanged, .settings, in: bucketID)
         }

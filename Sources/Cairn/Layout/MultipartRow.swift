@@ -1,13 +1,14 @@
 // Part of Cairn, a content-addressed blob store.
 //
-// multipart := version:u8 state:u8 startedAt:i64 expiresAt:i64 changeCount:u64 frontier:u16
-//              partCount:u16 byteCount:u64 sequence:u64 token:u64 sealed:prefixed
+// multipart := version:u8 state:u8 startedAt:i64 expiresAt:i64 changeCount:u64 setBackCount:u64
+//              frontier:u16 partCount:u16 byteCount:u64 sequence:u64 token:u64
 //   state: 1 open, 2 completed, 3 aborted; sequence and token name the version of the object that
 //   a completed one has become, else they are zero
-//   sealed (metadata record, data key, named by the upload) :=
-//     open:      domainSlot:u32 algorithm:u8 object:prefixed references:prefixed
-//     completed: etag[16] parts[16] object:prefixed
-//     aborted:   empty
+//
+// contents (metadata record, data key, named by the upload) :=
+//     of an open one:      domainSlot:u32 algorithm:u8 object:prefixed references:prefixed
+//     of a completed one:  etag[16] parts[16] object:prefixed
+//   A row of its own, for it may be long and the other one changes with every part.
 //   object: as in an object row; of an open upload only its attributes mean something
 //   parts:  the tag of the list of parts that it was completed with
 //
@@ -35,36 +36,38 @@ struct MultipartRow: Sendable {
     var state = State.open
     var startedAt: Timestamp
     var expiresAt: Timestamp
-    /// Grows with every part: whoever completes the upload can tell that it is as it was.
+    /// Grows with every part and every state: who completes the upload can tell that it is as it
+    /// was.
     var changeCount: UInt64 = 0
+    /// Grows when the frontier is set back: who goes on from it can tell that the bytes before it
+    /// are those that they were.
+    var setBackCount: UInt64 = 0
     /// The parts 1, 2, 3 and so on up to this one have digests of all bytes before their end.
     var frontier: UInt16 = 0
     var partCount: UInt16 = 0
     var byteCount: UInt64 = 0
     /// Of a completed one.
-    var version = ObjectVersionID(sequence: 0, token: 0)
-    var sealed: [UInt8]
+    var version = ObjectVersionID.null
 
     func encoded() -> [UInt8] {
-        var writer = ByteWriter(capacity: 64 + sealed.count)
+        var writer = ByteWriter(capacity: 64)
         writer.append(rowVersion)
         writer.append(state.rawValue)
         writer.append(startedAt.nanosecondsSinceEpoch)
         writer.append(expiresAt.nanosecondsSinceEpoch)
         writer.append(changeCount)
+        writer.append(setBackCount)
         writer.append(frontier)
         writer.append(partCount)
         writer.append(byteCount)
         writer.append(version.sequence)
         writer.append(version.token)
-        writer.appendLengthPrefixed(sealed)
         return writer.bytes
     }
 
-    init(startedAt: Timestamp, expiresAt: Timestamp, sealed: [UInt8]) {
+    init(startedAt: Timestamp, expiresAt: Timestamp) {
         self.startedAt = startedAt
         self.expiresAt = expiresAt
-        self.sealed = sealed
     }
 
     init(decoding bytes: [UInt8]) throws(CoreError) {
@@ -77,6 +80,7 @@ struct MultipartRow: Sendable {
         startedAt = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
         expiresAt = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
         changeCount = try reader.readUInt64()
+        setBackCount = try reader.readUInt64()
         frontier = try reader.readUInt16()
         partCount = try reader.readUInt16()
         byteCount = try reader.readUInt64()
@@ -86,8 +90,10 @@ struct MultipartRow: Sendable {
         guard version.sequence == sequence else {
             throw CoreError(.corrupted, "a multipart upload names an impossible version")
         }
-        sealed = [UInt8](copying: try reader.readLengthPrefixed(limit: Int(UInt32.max)))
         try reader.expectEnd()
+        guard max(frontier, partCount) <= MultipartUpload.partCountMax else {
+            throw CoreError(.corrupted, "a multipart upload has too many parts")
+        }
     }
 }
 

@@ -283,7 +283,7 @@ extension ByteWriter {
     }
 
     /// In the order of the names, so that equal ones are the same bytes.
-    fileprivate mutating func append(_ texts: [String: String]) {
+    mutating func append(_ texts: [String: String]) {
         append(UInt16(texts.count))  // bounded by the limits of metadata and tags
         for (name, value) in texts.sorted(by: { precedes($0.key, $1.key) }) {
             appendLengthPrefixed(name)
@@ -294,13 +294,13 @@ extension ByteWriter {
 
 extension ByteReader {
     @_lifetime(self: copy self)
-    fileprivate mutating func readTexts() throws(CoreError) -> [String: String] {
+    mutating func readTexts() throws(CoreError) -> [String: String] {
         var texts: [String: String] = [:]
         var last: String?
         for _ in 0..<(try readUInt16()) {
             let name = try readString(limit: ObjectAttributes.metadataByteCountMax)
             guard last.map({ precedes($0, name) }) ?? true, texts[name] == nil else {
-                throw CoreError(.corrupted, "an object has names out of order")
+                throw CoreError(.corrupted, "names are out of order")
             }
             texts[name] = try readString(limit: ObjectAttributes.metadataByteCountMax)
             last = name

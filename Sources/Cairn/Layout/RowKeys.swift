@@ -126,6 +126,10 @@ enum RowKey {
         bigEndian(UInt64(max(0, moment.nanosecondsSinceEpoch)))
     }
 
+    static func lifecycleDue(_ due: Timestamp, _ bucket: BucketID, _ key: String) -> [UInt8] {
+        time(due) + object(bucket, key)
+    }
+
     static func event(_ bucket: BucketID, _ number: UInt64) -> [UInt8] {
         bucket.octets.bytes + bigEndian(number)
     }
@@ -227,6 +231,24 @@ extension RowKey {
         let id = MultipartUploadID(octets: Octets16(key.span.extracting(end...)))
         let name = MultipartName(key: String(decoding: objectKey, as: UTF8.self), id: id)
         return (try bucketID(prefixing: key), name)
+    }
+
+    /// The time that a row or a key begins with.
+    static func time(of bytes: [UInt8]) throws(StoreError) -> Timestamp {
+        guard let nanoseconds = number64(bytes.prefix(8)) else {
+            throw StoreError(.corrupted, "a row of \(bytes.count) bytes has no time")
+        }
+        return Timestamp(nanosecondsSinceEpoch: Int64(clamping: nanoseconds))
+    }
+
+    /// The bucket and the object key that a row of what is due names.
+    static func dueKey(of key: [UInt8]) throws(StoreError) -> (BucketID, String) {
+        let rest = Array(key.dropFirst(8))
+        guard rest.count >= Octets16.byteCount else {
+            throw StoreError(.corrupted, "the key of what is due has \(key.count) bytes")
+        }
+        let name = String(decoding: rest.dropFirst(Octets16.byteCount), as: UTF8.self)
+        return (try bucketID(prefixing: rest), name)
     }
 
     static func eventNumber(of key: [UInt8]) throws(StoreError) -> UInt64 {

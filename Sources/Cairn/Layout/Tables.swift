@@ -39,6 +39,11 @@ enum Tables {
     static let events = IndexTable("events", .ordered)
     /// Bucket id → where its events begin and end.
     static let eventHeads = IndexTable("event-heads", .small)
+    /// Bucket id ‖ object key → when lifecycle rules may be due for its versions; without a key,
+    /// how far a walk over the bucket has come after the rules were changed.
+    static let lifecycleKeys = IndexTable("lifecycle-keys", .ordered)
+    /// That time ‖ bucket id ‖ object key → empty.
+    static let lifecycleDue = IndexTable("lifecycle-due", .ordered)
     /// Bucket id → what was set of the bucket; absent while nothing was.
     static let bucketSettings = IndexTable("bucket-settings", .small)
     /// Bucket id ‖ keyed name of a digest ‖ object key → empty: who keeps a blob alive.
@@ -49,6 +54,8 @@ enum Tables {
     static let uploadExpiry = IndexTable("upload-expiry", .ordered)
     /// Bucket id ‖ object key ‖ 0 ‖ upload id → multipart upload.
     static let multipartUploads = IndexTable("multipart-uploads", .ordered)
+    /// Bucket id ‖ upload id → what is sealed of it.
+    static let multipartContents = IndexTable("multipart-contents", .ordered)
     /// Bucket id ‖ upload id ‖ part number → part.
     static let parts = IndexTable("parts", .ordered)
     /// Expiry ‖ bucket id ‖ object key ‖ 0 ‖ upload id → empty: which multipart uploads are due.
@@ -72,9 +79,12 @@ enum Tables {
     static let all = [
         meta, accounts, bucketNames, buckets, keys, chunks, links, smallBlobs, objects,
         objectReferences, objectVersions, nullVersions, objectLocks, events, eventHeads,
+        lifecycleKeys,
+        lifecycleDue,
         bucketSettings, references,
         uploads,
-        uploadExpiry, multipartUploads, parts, multipartExpiry, blobLeases, usage, garbage,
+        uploadExpiry, multipartUploads, multipartContents, parts, multipartExpiry, blobLeases,
+        usage, garbage,
         damage, segmentUsage, deletedBuckets, domains,
     ]
 }

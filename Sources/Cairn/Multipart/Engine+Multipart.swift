@@ -50,10 +50,12 @@ extension Engine {
     }
 
     /// What an open upload seals, and the keys of its bucket with the domain that its parts lie in.
+    ///
+    /// - Throws: ``StoreError`` with code `uploadUnknown` when it is over.
     func openMultipart(
-        _ row: MultipartRow, _ upload: MultipartName, in bucket: BucketID, _ keys: BucketKeys
+        _ upload: MultipartName, in bucket: BucketID, _ keys: BucketKeys
     ) async throws(StoreError) -> (OpenMultipart, BucketKeys) {
-        let contents = try await openSealed(row.sealed, upload, in: bucket) {
+        let contents = try await openContents(of: upload, in: bucket) {
             (bytes) throws(CoreError) in
             try OpenMultipart(key: upload.key, decoding: bytes)
         }
@@ -63,17 +65,22 @@ extension Engine {
     }
 
     func completedMultipart(
-        _ row: MultipartRow, _ upload: MultipartName, in bucket: BucketID
+        _ upload: MultipartName, in bucket: BucketID
     ) async throws(StoreError) -> CompletedMultipart {
-        try await openSealed(row.sealed, upload, in: bucket) { (bytes) throws(CoreError) in
+        try await openContents(of: upload, in: bucket) { (bytes) throws(CoreError) in
             try CompletedMultipart(key: upload.key, decoding: bytes)
         }
     }
 
-    private func openSealed<Contents: Sendable>(
-        _ sealed: [UInt8], _ upload: MultipartName, in bucket: BucketID,
+    private func openContents<Contents: Sendable>(
+        of upload: MultipartName, in bucket: BucketID,
         _ decode: @escaping @Sendable ([UInt8]) throws(CoreError) -> Contents
     ) async throws(StoreError) -> Contents {
+        let rowKey = RowKey.parts(bucket, upload.id)
+        let sealed = try await read("reading a multipart upload") { (index) throws(IndexError) in
+            try index.get(Tables.multipartContents, rowKey)
+        }
+        guard let sealed else { throw MultipartUpload.unknown }
         let key = try await sealingKey(of: sealed, owner: bucket)
         return try await pool.run { (context) throws(StoreError) in
             let bytes = try context.open(
@@ -184,51 +191,87 @@ extension Engine {
     }
 
     /// Brings the frontier of an upload forward over the parts that are there without a gap.
-    ///
-    /// One call at a time works on an upload; another one leaves its work to that.
     func advanceFrontier(
         of upload: MultipartName, in bucket: BucketID, _ keys: BucketKeys
     ) async throws(StoreError) {
-        guard frontiers.begin(upload.id) else { return }
-        repeat {
-            do throws(StoreError) {
-                while try await advanceFrontierOnce(of: upload, in: bucket, keys) {}
-            } catch {
-                frontiers.abandon(upload.id)
-                throw error
-            }
-        } while frontiers.isWantedAgain(upload.id)
+        while try await advanceFrontierOnce(of: upload, in: bucket, keys) {
+            try checkCancellation("digesting the parts of an upload")
+        }
     }
+
+    /// Parts that one transaction gives their digests, and about how many bytes of them.
+    private static let advancedPartCountMax = 64
+    private static let advancedByteCountMax: UInt64 = 64 << 20
 
     // False when there is nothing to do.
     private func advanceFrontierOnce(
         of upload: MultipartName, in bucket: BucketID, _ keys: BucketKeys
     ) async throws(StoreError) -> Bool {
-        guard let row = try await multipartRow(upload, in: bucket), row.state == .open,
-            let next = try await part(row.frontier + 1, of: upload.id, in: bucket, keys)
-        else { return false }
-        let (contents, keys) = try await openMultipart(row, upload, in: bucket, keys)
+        let (found, entries) = try await nextParts(of: upload, in: bucket)
+        guard let row = found, row.state == .open else { return false }
+        var consecutive: [IndexEntry] = []
+        for entry in entries {
+            let number = Int(row.frontier) + 1 + consecutive.count
+            guard try Int(RowKey.partNumber(of: entry.key)) == number else { break }
+            consecutive.append(entry)
+        }
+        guard !consecutive.isEmpty else { return false }
+        let next = try await openParts(consecutive, of: upload.id, in: bucket, keys)
+        let (contents, keys) = try await openMultipart(upload, in: bucket, keys)
         let (before, base) = try await frontier(
             of: row, algorithm: contents.algorithm, upload, in: bucket, keys)
-        guard let before else { return true }
-        let digests: StreamDigests
-        do throws(StoreError) { digests = try await self.digests(behind: next, before, keys) } catch
-        {
-            // A part that was replaced meanwhile may be swept: what it was is of no interest then.
-            let now = try await multipartRow(upload, in: bucket)
-            guard now?.changeCount == row.changeCount else { return true }
-            throw error
+        guard var digests = before else { return true }
+        var parts: [(number: PartNumber, row: PartRow)] = []
+        var byteCount: UInt64 = 0
+        for part in next where byteCount < Self.advancedByteCountMax {
+            do throws(StoreError) {
+                digests = try await self.digests(behind: part, digests, keys)
+            } catch {
+                // One that was replaced meanwhile may be swept: what it was is of no interest then.
+                let now = try await multipartRow(upload, in: bucket)
+                guard now?.changeCount == row.changeCount else { return true }
+                throw error
+            }
+            parts.append(
+                (part.number, try await resealing(part, digests, of: upload.id, bucket, keys)))
+            byteCount = byteCount &+ part.row.byteCount
         }
-        let sealed = try await preparePart(
-            next.contents.body, rootID: next.row.rootID, byteCount: next.row.byteCount,
-            digests: digests, revision: next.row.revision, modifiedAt: next.row.modifiedAt,
-            next.number, of: upload.id, in: bucket, keys)
-        let part = PreparedPart(row: sealed, base: base)
-        _ = try await transact { (transaction) throws(StoreError) in
-            try transaction.advanceFrontier(
-                to: next.number, part, inPlaceOf: next.row, of: upload, in: bucket)
+        _ = try await transact { [parts] (transaction) throws(StoreError) in
+            try transaction.advanceFrontier(over: parts, from: base, of: upload, in: bucket)
         }
         return true
+    }
+
+    // An upload and the parts behind its frontier, as of one moment.
+    private func nextParts(
+        of upload: MultipartName, in bucket: BucketID
+    ) async throws(StoreError) -> (MultipartRow?, [IndexEntry]) {
+        let key = RowKey.multipartUpload(bucket, upload)
+        let (bytes, entries) = try await read("reading a multipart upload") {
+            (index) throws(IndexError) -> ([UInt8]?, [IndexEntry]) in
+            let snapshot = try index.snapshot()
+            guard let bytes = try snapshot.get(Tables.multipartUploads, key) else {
+                return (nil, [])
+            }
+            // Of a damaged row any: it is decoded below.
+            let frontier = (try? MultipartRow(decoding: bytes))?.frontier ?? 0
+            let entries = try snapshot.scan(
+                Tables.parts, prefix: RowKey.parts(bucket, upload.id),
+                after: RowKey.part(bucket, upload.id, frontier), limit: Self.advancedPartCountMax)
+            return (bytes, entries)
+        }
+        guard let bytes else { return (nil, []) }
+        return (try Self.decodeMultipart(bytes), entries)
+    }
+
+    private func resealing(
+        _ part: OpenPart, _ digests: StreamDigests, of id: MultipartUploadID, _ bucket: BucketID,
+        _ keys: BucketKeys
+    ) async throws(StoreError) -> PartRow {
+        try await preparePart(
+            part.contents.body, rootID: part.row.rootID, byteCount: part.row.byteCount,
+            digests: digests, revision: part.row.revision, modifiedAt: part.row.modifiedAt,
+            part.number, of: id, in: bucket, keys)
     }
 
     /// The digests of all bytes before the frontier of an upload; nil when it was set back since
@@ -245,7 +288,7 @@ extension Engine {
             }
             return (nil, .none)
         }
-        return (digests, .after(last.row.revision))
+        return (digests, .frontier(setBackCount: row.setBackCount))
     }
 }
 
@@ -260,18 +303,22 @@ extension Engine {
     /// It is gone for everybody at once; a kill leaves parts to the next
     /// ``reapExpiredMultiparts(limit:)``.
     ///
-    /// - Parameter deadline: leaves an upload alone that lives longer; nil is any.
+    /// - Parameters:
+    ///   - deadline: leaves an upload alone that lives longer; nil is any.
+    ///   - isOpen: leaves an upload alone that is over.
     /// - Returns: false when there is no such upload any more.
     @discardableResult
     func discardMultipart(
-        _ upload: MultipartName, in bucket: BucketID, expiredBy deadline: Timestamp? = nil
+        _ upload: MultipartName, in bucket: BucketID, expiredBy deadline: Timestamp? = nil,
+        ifOpen isOpen: Bool = false
     ) async throws(StoreError) -> Bool {
         let isFound = try await transact { (transaction) throws(StoreError) -> Bool in
             guard let old = try transaction.multipart(upload, in: bucket) else { return false }
             if let deadline, old.expiresAt > deadline { return false }
+            guard !isOpen || old.state == .open else { return false }
             var row = old
             row.state = .aborted
-            row.sealed = []
+            row.changeCount &+= 1
             row.expiresAt = Timestamp(nanosecondsSinceEpoch: 0)
             try transaction.putMultipart(row, inPlaceOf: old, upload, in: bucket)
             return true
@@ -321,7 +368,8 @@ extension Engine {
             let due = try await read("looking for expired uploads") {
                 [from] (index) throws(IndexError) in
                 try index.scan(
-                    Tables.multipartExpiry, from: from, before: RowKey.time(now), limit: 64)
+                    Tables.multipartExpiry, from: from,
+                    before: RowKey.time(now + .nanoseconds(1)), limit: 64)
             }
             guard let last = due.last?.key else { return count }
             for entry in due where count < limit {

@@ -38,11 +38,24 @@ struct MultipartCompletion {
     func run(
         _ parts: [MultipartUpload.CompletedPart]?, _ keys: BucketKeys
     ) async throws(StoreError) -> ObjectDescription? {
-        let snapshot = try await engine.read("completing a multipart upload") {
-            (index) throws(IndexError) in
-            try index.snapshot()
+        do throws(StoreError) {
+            return try await attempt(parts, keys)
+        } catch {
+            // Of parts that were replaced or made an object meanwhile anything may be wrong.
+            let now = try await engine.multipartRow(upload, in: bucketID)
+            guard now?.changeCount == row.changeCount else { return nil }
+            throw error
         }
-        let found = try await summaries(snapshot)
+    }
+
+    // MARK: -
+
+    // What is read here may change meanwhile; the transaction at the end tells whether it has.
+    private func attempt(
+        _ parts: [MultipartUpload.CompletedPart]?, _ keys: BucketKeys
+    ) async throws(StoreError) -> ObjectDescription? {
+        try await bucket.prepareForCondition(condition, on: upload.key)
+        let found = try await summaries()
         let chosen = try choose(parts, of: found)
         let byteCount = chosen.reduce(0) { $0 &+ $1.byteCount }
         guard expectedByteCount ?? byteCount == byteCount else {
@@ -50,36 +63,29 @@ struct MultipartCompletion {
                 .invalidArgument,
                 "the parts together have \(byteCount) bytes, not \(expectedByteCount ?? 0)")
         }
-        let (contents, partKeys) = try await engine.openMultipart(row, upload, in: bucketID, keys)
+        let (contents, partKeys) = try await engine.openMultipart(upload, in: bucketID, keys)
         var assembly = PartAssembly(engine, partKeys, StreamDigests(contents.algorithm))
         let result: Result<ObjectDescription?, StoreError>
         do throws(StoreError) {
-            let received = try await assemble(&assembly, chosen, snapshot, keys)
+            let received = try await assemble(&assembly, chosen, keys)
             result = .success(
                 try await link(received, assembly.tree.ledger, contents, chosen, found, partKeys))
         } catch {
             result = .failure(error)
         }
         assembly.tree.ledger.release(engine.inFlight)
-        guard case .failure(let error) = result else { return try result.get() }
-        // Parts that were replaced meanwhile may be swept: whatever was wrong with them, they count
-        // no more.
-        let now = try await engine.multipartRow(upload, in: bucketID)
-        guard now?.changeCount == row.changeCount, now?.state == .open else { return nil }
-        throw error
+        return try result.get()
     }
 
-    // MARK: -
-
-    private func pages(_ snapshot: any IndexSnapshot) -> RowPages {
+    private var pages: RowPages {
         engine.pages(
-            of: Tables.parts, prefix: RowKey.parts(bucketID, upload.id), in: snapshot,
+            of: Tables.parts, prefix: RowKey.parts(bucketID, upload.id),
             for: "the completion of a multipart upload")
     }
 
-    private func summaries(_ snapshot: any IndexSnapshot) async throws(StoreError) -> [Summary] {
+    private func summaries() async throws(StoreError) -> [Summary] {
         var found: [Summary] = []
-        for try await rows in pages(snapshot) {
+        for try await rows in pages {
             for entry in rows {
                 let part = try Engine.decodePart(entry.value)
                 found.append(
@@ -123,14 +129,13 @@ struct MultipartCompletion {
     }
 
     private func assemble(
-        _ assembly: inout PartAssembly, _ chosen: [Summary], _ snapshot: any IndexSnapshot,
-        _ keys: BucketKeys
+        _ assembly: inout PartAssembly, _ chosen: [Summary], _ keys: BucketKeys
     ) async throws(StoreError) -> ReceivedBytes {
         // Up to here nothing was left out: the digests in the parts are those of the object.
         let isLeading = zip(chosen, 1...).prefix { Int($0.number) == $1 }
         let known = min(row.frontier, PartNumber(isLeading.count))
         let numbers = Set(chosen.map(\.number))
-        for try await rows in pages(snapshot) {
+        for try await rows in pages {
             var wanted: [IndexEntry] = []
             for entry in rows where numbers.contains(try RowKey.partNumber(of: entry.key)) {
                 wanted.append(entry)
@@ -152,8 +157,10 @@ struct MultipartCompletion {
     ) async throws(StoreError) -> ObjectDescription? {
         var blob = try await engine.prepare(received, .object, bucketID, keys)
         blob.ledger = ledger
+        // A retention that was over before the parts were complete keeps nothing.
         let draft = try ObjectDraft(
-            upload.key, contents.attributes, references: contents.references)
+            upload.key, contents.attributes.withoutRetention(endingBy: engine.clock.now()),
+            references: contents.references)
         let list = chosen.map {
             MultipartUpload.CompletedPart(number: Int($0.number), etag: ETag($0.revision))
         }
@@ -164,8 +171,9 @@ struct MultipartCompletion {
             keys)
         var completed = row
         completed.state = .completed
+        completed.changeCount &+= 1
         completed.expiresAt = engine.clock.now() + engine.configuration.uploadLifetime
-        completed.sealed = try await engine.sealMultipart(
+        let sealed = try await engine.sealMultipart(
             CompletedMultipart(
                 object: object.description, etag: object.row.etag ?? Octets16(), parts: tag
             ).encoded(), upload, in: bucketID, keys)
@@ -191,6 +199,8 @@ struct MultipartCompletion {
             var completed = completed
             completed.version = version
             try transaction.putMultipart(completed, inPlaceOf: now, upload, in: bucketID)
+            try transaction.put(
+                Tables.multipartContents, RowKey.parts(bucketID, upload.id), sealed)
             return version
         }
         return version.map(object.description.named)

@@ -66,7 +66,7 @@ public final class MultipartUpload: Sendable {
         do throws(StoreError) {
             try await session.append(bytes)
         } catch {
-            await session.drop()
+            await discard(session)
             throw error
         }
         return try await finish(session, writer)
@@ -86,8 +86,7 @@ public final class MultipartUpload: Sendable {
         do {
             try await write(PartWriter(session))
         } catch {
-            // Frees what it has checkpointed; what cannot be freed now expires.
-            do throws(StoreError) { try await session.cancel() } catch {}
+            await discard(session)
             throw error
         }
         return try await finish(session, part)
@@ -99,11 +98,13 @@ public final class MultipartUpload: Sendable {
     ///   - number: only parts behind this one.
     ///   - limit: 1 to 1000 parts. Fewer answers mean the end.
     /// - Throws: ``StoreError`` with code `uploadUnknown`, `invalidArgument` (the limit),
-    ///   `corrupted`, `io`, `closed`.
+    ///   `bucketUnknown`, `corrupted`, `keyDisabled`, `keyUnavailable`, `io`, `closed`.
     public func parts(
         after number: Int = 0, limit: Int = 1000
     ) async throws(StoreError) -> [PartDescription] {
         try Bucket.checkPage(limit)
+        // Who may not read does not learn what is there.
+        _ = try await bucket.keys()
         let (bucketID, id) = (bucketID, id)
         let after = RowKey.part(bucketID, id, PartNumber(clamping: number))
         let rowKey = RowKey.multipartUpload(bucketID, name)
@@ -126,8 +127,10 @@ public final class MultipartUpload: Sendable {
 
     /// What the upload has so far, and until when it lives.
     ///
-    /// - Throws: ``StoreError`` with code `uploadUnknown`, `corrupted`, `io`, `closed`.
+    /// - Throws: ``StoreError`` with code `uploadUnknown`, `bucketUnknown`, `corrupted`,
+    ///   `keyDisabled`, `keyUnavailable`, `io`, `closed`.
     public func describe() async throws(StoreError) -> MultipartUploadDescription {
+        _ = try await bucket.keys()
         guard let row = try await engine.multipartRow(name, in: bucketID), row.state == .open else {
             throw Self.unknown
         }
@@ -136,11 +139,13 @@ public final class MultipartUpload: Sendable {
 
     /// Ends the upload and forgets its parts. Durable on return.
     ///
-    /// - Throws: ``StoreError`` with code `uploadUnknown`, `io`, `corrupted`, `closed`.
+    /// - Throws: ``StoreError`` with code `uploadUnknown`, `bucketUnknown`, `corrupted`,
+    ///   `outOfSpace`, `keyDisabled`, `keyUnavailable`, `io`, `closed`.
     public func abort() async throws(StoreError) {
-        guard let row = try await engine.multipartRow(name, in: bucketID), row.state == .open,
-            try await engine.discardMultipart(name, in: bucketID)
-        else { throw Self.unknown }
+        _ = try await bucket.keys()
+        guard try await engine.discardMultipart(name, in: bucketID, ifOpen: true) else {
+            throw Self.unknown
+        }
     }
 
     // MARK: - Completing
@@ -175,8 +180,9 @@ public final class MultipartUpload: Sendable {
     ///   - condition: when the object may be written.
     /// - Throws: ``StoreError`` with code `invalidArgument` (no part, a part that is not there or
     ///   was sent anew, numbers out of order, another length), `digestMismatch`,
-    ///   `preconditionFailed`, `blobUnknown` (a reference): the upload is as it was, send what
-    ///   lacks or abort it. `uploadUnknown` (also when it was completed with other parts), and as
+    ///   `preconditionFailed`, `blobUnknown` (a reference), `objectLocked` (what it would replace),
+    ///   `cancelled` (by the task): the upload is as it was, send what lacks or abort it.
+    ///   `uploadUnknown` (also when it was completed with other parts), and as
     ///   ``Bucket/putObject(_:_:attributes:references:if:)``.
     @discardableResult
     public func complete(
@@ -190,9 +196,9 @@ public final class MultipartUpload: Sendable {
             }
             switch row.state {
             case .aborted: throw Self.unknown
-            case .completed: return try await outcome(row, parts, keys)
+            case .completed: return try await outcome(row.version, parts, keys)
             case .open:
-                try await bucket.prepareForCondition(condition, on: key)
+                await settle()
                 let completion = MultipartCompletion(
                     upload: name, bucket: bucket, row: row, expectedByteCount: byteCount,
                     expectedDigest: digest, condition: condition)
@@ -200,6 +206,9 @@ public final class MultipartUpload: Sendable {
             }
         }
     }
+
+    /// Waits for what is being digested now, so that nobody reads it again.
+    func settle() async { await engine.frontiers.wait(for: id) }
 
     // MARK: -
 
@@ -226,7 +235,7 @@ public final class MultipartUpload: Sendable {
         guard let row = try await engine.multipartRow(name, in: bucketID), row.state == .open,
             engine.clock.now() < row.expiresAt
         else { throw Self.unknown }
-        let (contents, partKeys) = try await engine.openMultipart(row, name, in: bucketID, keys)
+        let (contents, partKeys) = try await engine.openMultipart(name, in: bucketID, keys)
         var part = BegunPart(number: number, base: .none, expected: expected, keys: partKeys)
         var digests: StreamDigests?
         if number == 1, expected == nil || expected?.algorithm == contents.algorithm {
@@ -249,15 +258,27 @@ public final class MultipartUpload: Sendable {
         do throws(StoreError) {
             row = try await commit(session, part)
         } catch {
-            // Frees what it has checkpointed, if it is not over; what cannot be freed now expires.
-            do throws(StoreError) { try await session.cancel() } catch {}
+            await discard(session)
             throw error
         }
-        // What keeps this from its end keeps the completion from its end, and is reported there.
-        do throws(StoreError) {
-            try await engine.advanceFrontier(of: name, in: bucketID, part.keys)
-        } catch {}
+        engine.frontiers.run(id) { [engine, name, bucketID, keys = part.keys] in
+            // What keeps this from its end keeps the completion from its end, which reports it.
+            do throws(StoreError) {
+                try await engine.advanceFrontier(of: name, in: bucketID, keys)
+            } catch {}
+        }
         return row.describe(part.number)
+    }
+
+    // Frees what the session of a part has checkpointed, for nobody goes on with it. What cannot be
+    // freed now expires.
+    private func discard(_ session: UploadSession) async {
+        do throws(StoreError) {
+            try await session.cancel()
+        } catch {
+            // It is over, and its checkpoint is still there.
+            do throws(StoreError) { try await bucket.cancelUpload(session.id) } catch {}
+        }
     }
 
     private func commit(
@@ -285,9 +306,9 @@ public final class MultipartUpload: Sendable {
     }
 
     private func outcome(
-        _ row: MultipartRow, _ parts: [CompletedPart]?, _ keys: BucketKeys
+        _ version: ObjectVersionID, _ parts: [CompletedPart]?, _ keys: BucketKeys
     ) async throws(StoreError) -> ObjectDescription {
-        let completed = try await engine.completedMultipart(row, name, in: bucketID)
+        let completed = try await engine.completedMultipart(name, in: bucketID)
         if let parts {
             let tag = try keys.objectTag(MultipartCompletion.encode(parts))
             guard tag == completed.parts else {
@@ -295,7 +316,7 @@ public final class MultipartUpload: Sendable {
                     .uploadUnknown, "the multipart upload was completed with other parts")
             }
         }
-        return completed.object.named(row.version)
+        return completed.object.named(version)
     }
 }
 

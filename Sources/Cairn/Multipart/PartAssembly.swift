@@ -6,7 +6,7 @@ internal import CairnCore
 ///
 /// Trees of parts become subtrees of the blob's: only the nodes above them are new, so no byte is
 /// written twice but those of parts too small for a segment. Bytes are read only for digests that
-/// are not known yet. Memory: the nodes of one path, and 64 KiB of small parts.
+/// are not known yet. Memory: the nodes of one path, and the small ones of a page of parts.
 struct PartAssembly: Sendable {
     private let engine: Engine
     private let keys: BucketKeys
@@ -65,7 +65,7 @@ struct PartAssembly: Sendable {
         }
         let layout = layout ?? .other
         let root = try await grow { (assembly, context) throws(StoreError) in
-            try assembly.flush(&context)
+            try assembly.flush(leaving: 0, &context)
             return try assembly.tree.finish(layout: layout, assembly.placer, &context)
         }
         guard let root, root.entry.byteCount == byteCount else {
@@ -103,12 +103,12 @@ struct PartAssembly: Sendable {
         switch part.contents.body {
         case .bytes(let bytes):
             pending += bytes
-            if pending.count >= engine.chunker.maxByteCount { try flush(&context) }
+            try flush(leaving: engine.chunker.maxByteCount, &context)
         case .tree(let partLayout, _):
             guard let root = part.root else {
                 throw StoreError(.corrupted, "a part lacks the root of its tree")
             }
-            try flush(&context)
+            try flush(leaving: 0, &context)
             note(partLayout)
             try tree.add(tree: root, layout: partLayout, placer, &context)
         }
@@ -118,9 +118,11 @@ struct PartAssembly: Sendable {
         layout = (layout ?? partLayout) == partLayout ? partLayout : .other
     }
 
-    // Small parts become chunks of the largest size.
-    private mutating func flush(_ context: inout WorkerContext) throws(StoreError) {
-        while !pending.isEmpty, byteCount > UInt64(Engine.smallBlobByteCountMax) {
+    // Small parts become chunks of the largest size, but for the last before a tree.
+    private mutating func flush(
+        leaving rest: Int, _ context: inout WorkerContext
+    ) throws(StoreError) {
+        while pending.count > rest, byteCount > UInt64(Engine.smallBlobByteCountMax) {
             let count = min(pending.count, engine.chunker.maxByteCount)
             let bytes = Array(pending.prefix(count))
             pending.removeFirst(count)

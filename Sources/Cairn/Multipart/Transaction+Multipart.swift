@@ -9,8 +9,8 @@ struct PreparedPart: Sendable {
     enum Base: Sendable {
         /// Nothing: it is the first.
         case start
-        /// The part before it, as it was then.
-        case after(Octets16)
+        /// The part before it, while the frontier was never set back but so many times.
+        case frontier(setBackCount: UInt64)
         /// They are of other bytes, or there are none.
         case none
     }
@@ -58,6 +58,7 @@ extension Transaction {
     func deleteMultipart(
         _ row: MultipartRow, _ upload: MultipartName, in bucket: BucketID
     ) throws(StoreError) {
+        try delete(Tables.multipartContents, RowKey.parts(bucket, upload.id))
         try delete(Tables.multipartUploads, RowKey.multipartUpload(bucket, upload))
         try delete(Tables.multipartExpiry, RowKey.multipartExpiry(row.expiresAt, bucket, upload))
     }
@@ -77,52 +78,60 @@ extension Transaction {
         try part.ledger.apply(to: self)
         if let root = replaced?.rootID { try changeReferences([root: -1]) }
         try put(Tables.parts, RowKey.part(bucket, upload.id, number), part.row.encoded())
-        row.changeCount += 1
-        row.byteCount += part.row.byteCount
-        if let replaced {
-            row.byteCount -= min(row.byteCount, replaced.byteCount)
-        } else {
-            row.partCount += 1
+        row.changeCount &+= 1
+        // Of parts that are larger than any disk, the sum means nothing.
+        row.byteCount = row.byteCount &- (replaced?.byteCount ?? 0) &+ part.row.byteCount
+        if replaced == nil { row.partCount += 1 }
+        if number <= row.frontier {
+            row.frontier = number - 1
+            row.setBackCount &+= 1
         }
-        if number <= row.frontier { row.frontier = number - 1 }
-        if row.frontier == number - 1, try isMet(part.base, before: number, of: upload.id, bucket) {
+        if row.frontier == number - 1, part.base.isMet(before: number, row) {
             row.frontier = number
         }
-        row.expiresAt = max(row.expiresAt, expiry)
+        let end = try settings(of: bucket).uploadEnd(of: upload.key, startedAt: row.startedAt)
+        row.expiresAt = min(max(row.expiresAt, expiry), end ?? expiry)
         try putMultipart(row, inPlaceOf: old, upload, in: bucket)
     }
 
-    /// Gives a part the digests that it lacked.
+    /// Gives parts the digests that they lacked, and moves the frontier over them.
     ///
-    /// - Parameter found: the part as it was when they were computed.
+    /// - Parameters:
+    ///   - parts: consecutive ones, from the frontier on.
+    ///   - base: what the digests go on from.
     /// - Returns: false when the upload or its parts are not as they were.
     func advanceFrontier(
-        to number: PartNumber, _ part: PreparedPart, inPlaceOf found: PartRow,
+        over parts: [(number: PartNumber, row: PartRow)], from base: PreparedPart.Base,
         of upload: MultipartName, in bucket: BucketID
     ) throws(StoreError) -> Bool {
-        guard var row = try multipart(upload, in: bucket), row.state == .open,
-            row.frontier == number - 1,
-            try self.part(number, of: upload.id, in: bucket)?.revision == found.revision,
-            try isMet(part.base, before: number, of: upload.id, bucket)
+        guard let first = parts.first, let last = parts.last,
+            var row = try multipart(upload, in: bucket), row.state == .open,
+            row.frontier == first.number - 1, base.isMet(before: first.number, row)
         else { return false }
-        row.frontier = number
-        try put(Tables.parts, RowKey.part(bucket, upload.id, number), part.row.encoded())
+        for (number, part) in parts {
+            guard try self.part(number, of: upload.id, in: bucket)?.revision == part.revision else {
+                return false
+            }
+        }
+        for (number, part) in parts {
+            try put(Tables.parts, RowKey.part(bucket, upload.id, number), part.encoded())
+        }
+        row.frontier = last.number
         try put(
             Tables.multipartUploads, RowKey.multipartUpload(bucket, upload), row.encoded())
         return true
     }
+}
 
-    // Of an upload whose frontier is the part before this one.
-    private func isMet(
-        _ base: PreparedPart.Base, before number: PartNumber, of id: MultipartUploadID,
-        _ bucket: BucketID
-    ) throws(StoreError) -> Bool {
-        switch base {
-        case .none: return false
-        case .start: return number == 1
-        case .after(let revision):
-            guard number > 1 else { return false }
-            return try part(number - 1, of: id, in: bucket)?.revision == revision
+extension PreparedPart.Base {
+    /// Whether the digests of a part are those of all bytes up to its end.
+    ///
+    /// - Parameter row: of the upload, whose frontier is the part before this one.
+    fileprivate func isMet(before number: PartNumber, _ row: MultipartRow) -> Bool {
+        switch self {
+        case .none: false
+        case .start: number == 1
+        case .frontier(let setBackCount): setBackCount == row.setBackCount
         }
     }
 }

@@ -132,6 +132,13 @@ extension ObjectAttributes {
         return copy
     }
 
+    /// The same, without a retention that is over by then.
+    func withoutRetention(endingBy now: Timestamp) -> Self {
+        var copy = self
+        if let retention = lock.retention, retention.until <= now { copy.lock.retention = nil }
+        return copy
+    }
+
     /// What no call changes as long as the version exists.
     fileprivate var unchanging: Self {
         var copy = unlocked

@@ -12,7 +12,7 @@ public struct ObjectDescription: Hashable, Sendable {
     public let key: String
     /// Which version this is; ``ObjectVersionID/null`` where the bucket keeps none.
     public let versionID: ObjectVersionID
-    /// Changes with the body, the references and all attributes but the tags.
+    /// Changes with the body, the references and all attributes but the tags and the lock.
     public let etag: ETag
     /// The digest of the body, which is also a blob of the bucket.
     public let digest: Digest

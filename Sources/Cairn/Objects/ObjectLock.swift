@@ -28,7 +28,8 @@ public struct Retention: Hashable, Sendable {
     }
 }
 
-/// What a bucket gives to new versions of objects that come without a retention of their own.
+/// What a bucket gives to new versions of objects that come without a retention of their own; one
+/// that they have may be shorter, as in S3.
 public struct DefaultRetention: Hashable, Sendable {
     /// Who may end it.
     public var mode: Retention.Mode
@@ -42,8 +43,7 @@ public struct DefaultRetention: Hashable, Sendable {
     }
 
     func check() throws(StoreError) {
-        let longest = Duration.seconds(86_400 * Retention.dayCountMax)
-        guard period >= .seconds(1), period <= longest else {
+        guard period >= .seconds(1), period <= .days(Retention.dayCountMax) else {
             throw StoreError(
                 .invalidArgument,
                 "a retention is 1 second to \(Retention.dayCountMax) days long")
@@ -108,12 +108,13 @@ public struct ObjectLock: Hashable, Sendable {
         }
     }
 
-    /// - Throws: ``StoreError`` with code `invalidArgument` (too long).
+    /// - Throws: ``StoreError`` with code `invalidArgument` (over before it begins, or too long).
     func check(at now: Timestamp) throws(StoreError) {
         guard let retention else { return }
-        guard retention.until <= now + .seconds(86_400 * Retention.dayCountMax) else {
+        guard retention.until > now, retention.until <= now + .days(Retention.dayCountMax) else {
             throw StoreError(
-                .invalidArgument, "a retention is at most \(Retention.dayCountMax) days long")
+                .invalidArgument,
+                "a retention ends in the future, in at most \(Retention.dayCountMax) days")
         }
     }
 }

@@ -32,14 +32,10 @@ extension Transaction {
         return settings ?? BucketSettings()
     }
 
-    private func versioning(of bucket: BucketID) throws(StoreError) -> Versioning {
-        try settings(of: bucket).versioning
-    }
-
     /// Whether a token is of the kind that the bucket gives to new versions now. If not, the caller
     /// begins anew, and this transaction must not have written anything.
     func isCurrent(token: UInt64, in bucket: BucketID) throws(StoreError) -> Bool {
-        try (versioning(of: bucket) == .enabled) == (token != 0)
+        try (settings(of: bucket).versioning == .enabled) == (token != 0)
     }
 
     // MARK: - The latest version
@@ -55,7 +51,8 @@ extension Transaction {
         let key = object.description.key
         let old = try self.object(key, in: bucket)
         guard condition.holds(for: old) else { throw Self.conditionFailed }
-        let versioning = try versioning(of: bucket)
+        let settings = try settings(of: bucket)
+        let versioning = settings.versioning
         var object = object
         object.row.sequence = try nextSequence(
             of: key, old, at: object.row.modifiedAt, versioning, in: bucket)
@@ -64,6 +61,7 @@ extension Transaction {
         try write(object, inPlaceOf: replaced, in: bucket)
         if old == nil { try add(.objects, of: bucket, 1) }
         try note(.objectWritten, object.row, of: key, in: bucket)
+        try scheduleLifecycle(of: key, written: object.row, settings, in: bucket)
         return ObjectVersionID(sequence: object.row.sequence, token: object.row.token)
     }
 
@@ -75,6 +73,8 @@ extension Transaction {
         object.row.sequence = old.sequence
         try write(object, inPlaceOf: old, in: bucket)
         try note(.objectUpdated, object.row, of: object.description.key, in: bucket)
+        // Rules look at tags and locks.
+        try scheduleLifecycleNow(of: object.description.key, in: bucket)
     }
 
     /// Deletes the latest version of an object; where versions are kept, it becomes an older one.
@@ -83,7 +83,8 @@ extension Transaction {
     func deleteObject(
         _ key: String, _ old: ObjectRow, leaving marker: ObjectRow, in bucket: BucketID
     ) throws(StoreError) {
-        let versioning = try versioning(of: bucket)
+        let settings = try settings(of: bucket)
+        let versioning = settings.versioning
         let sequence = try nextSequence(
             of: key, old, at: marker.modifiedAt, versioning, in: bucket)
         let replaced = try makeRoom(for: marker.token, of: key, old, versioning, in: bucket)
@@ -94,12 +95,14 @@ extension Transaction {
         try delete(Tables.objects, RowKey.object(bucket, key))
         try add(.objects, of: bucket, -1)
         guard versioning != .off else {
+            if !settings.dueRules.isEmpty { try setLifecycleDue(nil, of: key, in: bucket) }
             return try note(.objectDeleted, old, of: key, in: bucket)
         }
         var marker = marker
         marker.sequence = sequence
         try putOlder(key, marker, in: bucket)
         try note(.objectDeleted, marker, of: key, in: bucket)
+        try scheduleLifecycle(of: key, written: nil, settings, in: bucket)
     }
 
     // MARK: - Any version
@@ -124,7 +127,14 @@ extension Transaction {
         try changeLock(
             of: key, row.token, from: found.row.lock, to: row.lock, in: bucket)
         try put(Tables.objectVersions, rowKey, row.encoded())
+        // A row of version 1 has held them itself.
+        if let references = object.references {
+            try put(
+                Tables.objectReferences, RowKey.objectPart(bucket, key, token: row.token),
+                references.encoded())
+        }
         try note(.objectUpdated, row, of: key, in: bucket)
+        try scheduleLifecycleNow(of: key, in: bucket)
         return true
     }
 
@@ -160,6 +170,8 @@ extension Transaction {
             try note(.versionDeleted, older, of: key, in: bucket)
         }
         try restoreLatest(of: key, in: bucket)
+        // Another version may be the latest now, or a delete marker alone.
+        try scheduleLifecycleNow(of: key, in: bucket)
         return true
     }
 

@@ -25,6 +25,7 @@ struct IndexRebuild {
         for segment in try await engine.segmentNumbers() { try await collect(segment) }
         try await followLinks()
         try await countUsage()
+        try await scheduleLifecycle()
         try await dropUnused()
         return report
     }
@@ -253,6 +254,22 @@ struct IndexRebuild {
             }
         }
         return count
+    }
+
+    // When anything is due was only in the index.
+    private func scheduleLifecycle() async throws(StoreError) {
+        let now = engine.clock.now()
+        for try await rows in pages(of: Tables.bucketSettings) {
+            for row in rows {
+                guard let settings = try? BucketSettings(decoding: row.value),
+                    !settings.dueRules.isEmpty
+                else { continue }
+                let bucket = try RowKey.bucketID(of: row.key)
+                try await engine.transact { (transaction) throws(StoreError) in
+                    try transaction.scheduleLifecycleWalk(of: bucket, at: now)
+                }
+            }
+        }
     }
 
     private mutating func dropUnused() async throws(StoreError) {

@@ -31,7 +31,7 @@ final class Engine: Sendable {
     let liveUploads = LiveUploads()
     let leases = RootLeases()
     let knownSettings = KnownSettings()
-    let frontiers = FrontierClaims()
+    let frontiers = FrontierTasks()
     let placing = EpochGate()
     let segmentPins = SegmentPins()
     private let closed = Atomic(false)

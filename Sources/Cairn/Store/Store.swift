@@ -165,6 +165,7 @@ public final class Store: Sendable {
         // Without the note the end of the log shows less well that it was cut off; no more.
         do throws(StoreError) { try await engine.noteAuditHead() } catch {}
         guard engine.markClosed() else { return }
+        await engine.frontiers.stop()
         let result = await Self.shutDown(engine)
         lock.release()
         try result.get()

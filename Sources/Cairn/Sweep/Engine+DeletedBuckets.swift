@@ -10,7 +10,8 @@ extension Engine {
     private static let objectTables = [
         Tables.objects, Tables.objectVersions, Tables.nullVersions, Tables.objectReferences,
         Tables.references, Tables.bucketSettings, Tables.objectLocks,
-        Tables.events, Tables.eventHeads,
+        Tables.events, Tables.eventHeads, Tables.lifecycleKeys,
+        Tables.multipartContents,
     ]
 
     /// Deletes the contents of all buckets that were deleted.
@@ -61,7 +62,14 @@ extension Engine {
                 // Rows of references may have hundreds of kilobytes.
                 let limit = table == Tables.objectReferences ? rest / 16 : rest
                 let rows = try transaction.scan(table, prefix: prefix, limit: limit)
-                for row in rows { try transaction.delete(table, row.key) }
+                for row in rows {
+                    try transaction.delete(table, row.key)
+                    // The row that a moment comes first in has no bucket to be found by.
+                    if table == Tables.lifecycleKeys {
+                        try transaction.delete(
+                            Tables.lifecycleDue, Array(row.value.prefix(8)) + row.key)
+                    }
+                }
                 if !rows.isEmpty { return true }
             }
             let links = try transaction.scan(Tables.links, prefix: prefix, limit: rest)

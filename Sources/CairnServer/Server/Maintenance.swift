@@ -29,6 +29,7 @@ struct Maintenance: Service {
             for key in try await store.keyService?.runSchedule() ?? [] {
                 logger.notice("customer key destroyed", metadata: ["key": "\(key)"])
             }
+            try await store.applyLifecycle()
             let swept = try await store.sweep()
             let compacted = try await store.compact(compaction)
             let scrubbed = try await store.scrub(scrub)
