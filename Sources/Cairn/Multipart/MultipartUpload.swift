@@ -190,6 +190,7 @@ public final class MultipartUpload: Sendable {
         if condition: WriteCondition = .none
     ) async throws(StoreError) -> ObjectDescription {
         while true {
+            await settle()
             let keys = try await bucket.keys()
             guard let row = try await engine.multipartRow(name, in: bucketID) else {
                 throw Self.unknown
@@ -198,7 +199,6 @@ public final class MultipartUpload: Sendable {
             case .aborted: throw Self.unknown
             case .completed: return try await outcome(row.version, parts, keys)
             case .open:
-                await settle()
                 let completion = MultipartCompletion(
                     upload: name, bucket: bucket, row: row, expectedByteCount: byteCount,
                     expectedDigest: digest, condition: condition)
