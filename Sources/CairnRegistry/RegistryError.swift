@@ -9,7 +9,7 @@ public struct RegistryError: Error, Hashable, CustomStringConvertible {
             case blobUnknown, blobReferenced, uploadInvalid, uploadBusy, uploadUnknown,
                 digestInvalid, manifestBlobUnknown, manifestInvalid, manifestTooLarge,
                 manifestUnknown, nameInvalid, nameUnknown, tagInvalid, tagImmutable,
-                offsetInvalid, pageInvalid, keyDisabled, unavailable
+                offsetInvalid, pageInvalid, keyDisabled, locked, unavailable
         }
 
         private let kind: Kind
@@ -48,6 +48,8 @@ public struct RegistryError: Error, Hashable, CustomStringConvertible {
         public static var pageInvalid: Self { Self(kind: .pageInvalid) }
         /// The customer key of the repository is disabled or destroyed. Ask its owner.
         public static var keyDisabled: Self { Self(kind: .keyDisabled) }
+        /// A retention or a legal hold keeps what the call would change. Give up until it ends.
+        public static var locked: Self { Self(kind: .locked) }
         /// The store failed. See the cause; a client may retry.
         public static var unavailable: Self { Self(kind: .unavailable) }
 
@@ -70,7 +72,7 @@ public struct RegistryError: Error, Hashable, CustomStringConvertible {
             case .nameInvalid: "NAME_INVALID"
             case .nameUnknown: "NAME_UNKNOWN"
             case .tagInvalid: "TAG_INVALID"
-            case .tagImmutable: "DENIED"
+            case .tagImmutable, .locked: "DENIED"
             case .offsetInvalid: "RANGE_INVALID"
             case .pageInvalid: "PAGINATION_NUMBER_INVALID"
             case .keyDisabled: "DENIED"
@@ -133,6 +135,8 @@ extension RegistryError {
                 (.uploadBusy, "Another request writes to the upload session.")
             case .uploadOffsetMismatch:
                 (.offsetInvalid, "The bytes do not follow those received.")
+            case .objectLocked:
+                (.locked, "A retention or a legal hold keeps what the request would change.")
             case .objectUnknown: (.manifestUnknown, "The repository has no such manifest.")
             case .keyDisabled, .keyUnknown:
                 (.keyDisabled, "The key of the repository is disabled.")

@@ -139,7 +139,7 @@ import Testing
             ) { bytes throws(CoreError) in try BucketSettings(decoding: bytes).encoded() },
             Row(
                 testDescription: "sealed object", samples: [object.encoded(etag: octets16)],
-                optionalByteCount: 9
+                optionalByteCount: 10 + 1 + 4 + 4
             ) { bytes throws(CoreError) in
                 try ObjectDescription(key: "key", decoding: bytes, etag: octets16)
                     .encoded(etag: octets16)
@@ -195,7 +195,7 @@ import Testing
         var open = MultipartRow(startedAt: time, expiresAt: time)
         open.frontier = 3
         open.partCount = 4
-        var digests = StreamDigests(.sha512)
+        var digests = StreamDigests(.sha512, checksums: [.crc32c, .md5])
         digests.update(octets32.span)
         let entry = TreeEntry(
             hash: ChunkHash(octets32), storedByteCount: 99, byteCount: 20_000, level: 1)
@@ -207,7 +207,8 @@ import Testing
                 testDescription: "open multipart upload",
                 samples: [
                     OpenMultipart(
-                        domainSlot: 7, algorithm: .sha512, attributes: object.attributes,
+                        domainSlot: 7, algorithm: .sha512, checksums: [.md5],
+                        attributes: object.attributes,
                         references: [object.digest]
                     ).encoded(key: "key")
                 ]
@@ -265,7 +266,8 @@ import Testing
             retention: Retention(.governance, until: time), hasLegalHold: true)
         return ObjectDescription(
             key: "key", etag: ETag(octets16), digest: Digest.sha256(of: [1].span), byteCount: 1,
-            modifiedAt: time, referenceCount: 2, attributes: attributes)
+            modifiedAt: time, referenceCount: 2, attributes: attributes,
+            checksums: [Checksum(.crc32c, [1, 2, 3, 4])].compactMap(\.self))
     }
 
     private static func link(rootID: ChunkID?, _ hold: BlobHold = .pin) -> [UInt8] {

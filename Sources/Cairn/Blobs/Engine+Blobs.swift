@@ -50,11 +50,14 @@ extension Engine {
         _ received: ReceivedBytes, _ hold: BlobHold, _ bucket: BucketID, _ keys: BucketKeys
     ) async throws(StoreError) -> PreparedBlob {
         try await pool.run { [self] (context) throws(StoreError) in
-            switch received.body {
-            case .small(let bytes):
-                try prepareSmall(bytes, received.digests.digest, hold, bucket, keys, &context)
-            case .tree(let tree): try prepare(tree, hold, bucket, keys, &context)
-            }
+            var blob =
+                switch received.body {
+                case .small(let bytes):
+                    try prepareSmall(bytes, received.digests.digest, hold, bucket, keys, &context)
+                case .tree(let tree): try prepare(tree, hold, bucket, keys, &context)
+                }
+            blob.checksums = received.digests.checksums
+            return blob
         }
     }
 

@@ -10,6 +10,8 @@ struct PreparedBlob: Sendable {
     /// The sealed bytes of a blob too small for a segment.
     var sealedBytes: [UInt8]?
     var ledger = ChunkLedger()
+    /// Those that were computed of its bytes.
+    var checksums: [Checksum] = []
 
     var needsSegments: Bool { !ledger.isEmpty }
 }

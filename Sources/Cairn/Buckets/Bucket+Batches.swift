@@ -96,7 +96,8 @@ extension Bucket {
         return try await engine.prepareObject(
             ObjectDraft(object.key, object.attributes, references: references),
             digest: object.digest, byteCount: object.byteCount, modifiedAt: object.modifiedAt,
-            token: object.versionID.token, isNew: false, in: bucketID, keys)
+            token: object.versionID.token, checksums: object.checksums, isNew: false, in: bucketID,
+            keys)
     }
 
     // Nil: the steps are to be prepared anew.

@@ -161,9 +161,11 @@ extension Bucket {
     /// Sends bytes in memory through a session that nobody else sees.
     func upload<R>(
         _ bytes: Span<UInt8>, algorithm: Digest.Algorithm = .sha256,
+        checksums: Set<ChecksumAlgorithm> = [],
         finish: (UploadSession) async throws(StoreError) -> R
     ) async throws(StoreError) -> R {
-        let session = try engine.beginUpload(in: bucketID, try await keys(), algorithm: algorithm)
+        let session = try engine.beginUpload(
+            in: bucketID, try await keys(), StreamDigests(algorithm, checksums: checksums))
         do throws(StoreError) {
             try await session.append(bytes)
             return try await finish(session)

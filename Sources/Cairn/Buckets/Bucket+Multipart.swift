@@ -16,12 +16,15 @@ extension Bucket {
     ///   - references: blobs of the bucket that the object keeps alive, at most 10,000; they must
     ///     be there at the end.
     ///   - algorithm: what the digest of the object will be of.
+    ///   - checksums: what is computed of the whole object beside, as long as no part has a gap
+    ///     before it; else at the end.
     /// - Throws: ``StoreError`` with code `keyInvalid`, `limitExceeded`, `invalidArgument` (a
     ///   control character in an attribute), `bucketUnknown`, `outOfSpace`, `io`, `keyDisabled`,
     ///   `keyUnavailable`, `closed`.
     public func beginMultipartUpload(
         _ key: String, attributes: ObjectAttributes = ObjectAttributes(),
-        references: [Digest] = [], algorithm: Digest.Algorithm = .sha256
+        references: [Digest] = [], algorithm: Digest.Algorithm = .sha256,
+        checksums: Set<ChecksumAlgorithm> = []
     ) async throws(StoreError) -> MultipartUpload {
         let draft = try ObjectDraft(key, attributes, references: references)
         try await engine.reapExpiredMultiparts(limit: 1)
@@ -30,8 +33,8 @@ extension Bucket {
         let upload = MultipartName(
             key: key, id: MultipartUploadID(octets: UUIDText.random(from: engine.random)))
         let contents = OpenMultipart(
-            domainSlot: keys.domain.slot, algorithm: algorithm, attributes: draft.attributes,
-            references: draft.references)
+            domainSlot: keys.domain.slot, algorithm: algorithm, checksums: checksums,
+            attributes: draft.attributes, references: draft.references)
         let now = engine.clock.now()
         try draft.attributes.lock.check(at: now)
         let row = MultipartRow(

@@ -93,8 +93,8 @@ extension Bucket {
             try await destination.prepareForCondition(condition, on: draft.key)
             let object = try await engine.prepareObject(
                 draft, digest: found.description.digest, byteCount: found.description.byteCount,
-                modifiedAt: modifiedAt, token: engine.newToken(in: bucketID), in: bucketID,
-                destination.keys())
+                modifiedAt: modifiedAt, token: engine.newToken(in: bucketID),
+                checksums: found.description.checksums, in: bucketID, destination.keys())
             let marker = try await engine.newDeleteMarker(in: sourceID)
             let (blobs, known) = try await destination.mountable(found, from: self)
             let version = try await engine.transact {

@@ -17,21 +17,26 @@ extension Bucket {
     ///   - bytes: the whole body.
     ///   - attributes: what is said of it.
     ///   - references: blobs of this bucket, at most 10,000.
+    ///   - checksums: what is computed of the body and kept with the object.
     ///   - condition: when the write may take place. Of any number of concurrent writes with
     ///     `.ifNoneMatch` exactly one succeeds.
     /// - Throws: ``StoreError`` with code `preconditionFailed` (nothing was written),
-    ///   `blobUnknown` (a referenced blob is not in the bucket), `keyInvalid`, `limitExceeded`,
-    ///   `invalidArgument` (a control character in an attribute), `bucketUnknown`, `outOfSpace`,
-    ///   `io`, `keyDisabled`, `keyUnavailable`, `closed`.
+    ///   `blobUnknown` (a referenced blob is not in the bucket), `objectLocked` (the version that
+    ///   it would replace), `digestMismatch` (a checksum that is expected), `keyInvalid`,
+    ///   `limitExceeded`, `invalidArgument` (a control character in an attribute, or a retention
+    ///   that is over), `bucketUnknown`, `outOfSpace`, `io`, `keyDisabled`, `keyUnavailable`,
+    ///   `closed`.
     @discardableResult
     public func putObject(
         _ key: String, _ bytes: Span<UInt8>, attributes: ObjectAttributes = ObjectAttributes(),
-        references: [Digest] = [], if condition: WriteCondition = .none
+        references: [Digest] = [], checksums: ChecksumRequest = .none,
+        if condition: WriteCondition = .none
     ) async throws(StoreError) -> ObjectDescription {
         let draft = try ObjectDraft(key, attributes, references: references)
         try await prepareForCondition(condition, on: key)
-        return try await upload(bytes) { (session) throws(StoreError) in
-            try await session.commit(draft, expecting: nil, if: condition)
+        return try await upload(bytes, checksums: checksums.algorithms) {
+            (session) throws(StoreError) in
+            try await session.commit(draft, expecting: nil, checksums.expected, if: condition)
         }
     }
 
@@ -44,27 +49,29 @@ extension Bucket {
     /// ```
     ///
     /// For bytes that must survive a crash before they are complete, begin a session with
-    /// ``beginUpload(algorithm:expectedByteCount:)`` and end it with
-    /// ``UploadSession/commit(toObject:attributes:references:expecting:if:)``.
+    /// ``beginUpload(algorithm:expectedByteCount:checksums:)`` and end it with
+    /// `UploadSession.commit(toObject:)`.
     ///
     /// - Parameters:
     ///   - condition: looked at before the first byte is asked for, and decided at the end.
     ///   - write: appends the bytes to the session that it is given, and leaves that open. What it
     ///     throws is thrown, and nothing was written.
-    /// - Throws: ``StoreError`` as ``putObject(_:_:attributes:references:if:)``, and what `write`
-    ///   throws.
+    /// - Throws: ``StoreError`` as ``putObject(_:_:attributes:references:checksums:if:)``, and what
+    ///   `write` throws.
     @discardableResult
     public func putObject(
         _ key: String, attributes: ObjectAttributes = ObjectAttributes(),
-        references: [Digest] = [], if condition: WriteCondition = .none,
+        references: [Digest] = [], checksums: ChecksumRequest = .none,
+        if condition: WriteCondition = .none,
         writing write: (UploadSession) async throws -> Void
     ) async throws -> ObjectDescription {
         let draft = try ObjectDraft(key, attributes, references: references)
         try await prepareForCondition(condition, on: key)
-        let session = try await beginUpload()
+        let session = try await beginUpload(checksums: checksums.algorithms)
         do {
             try await write(session)
-            return try await session.commit(draft, expecting: nil, if: condition)
+            return try await session.commit(
+                draft, expecting: nil, checksums.expected, if: condition)
         } catch {
             // Ended already if the commit failed: then there is nothing left to cancel.
             do throws(StoreError) { try await session.cancel() } catch {}
@@ -77,7 +84,7 @@ extension Bucket {
     /// Costs the same whatever the size: no bytes are read.
     ///
     /// - Throws: ``StoreError`` with code `blobUnknown` (the bucket lacks the body or a reference),
-    ///   and as ``putObject(_:_:attributes:references:if:)``.
+    ///   and as ``putObject(_:_:attributes:references:checksums:if:)``.
     @discardableResult
     public func putObject(
         _ key: String, blob digest: Digest, attributes: ObjectAttributes = ObjectAttributes(),
@@ -206,8 +213,8 @@ extension Bucket {
     /// - Parameters:
     ///   - key: the name of the object.
     ///   - etag: delete only this state; nil is any.
-    /// - Throws: ``StoreError`` with code `objectUnknown`, `preconditionFailed`, `keyInvalid`,
-    ///   `io`, `keyDisabled`, `keyUnavailable`, `closed`.
+    /// - Throws: ``StoreError`` with code `objectUnknown`, `preconditionFailed`, `objectLocked`,
+    ///   `keyInvalid`, `io`, `keyDisabled`, `keyUnavailable`, `closed`.
     public func deleteObject(_ key: String, ifMatch etag: ETag? = nil) async throws(StoreError) {
         try Names.checkObjectKey(key)
         // Who may not read may not delete.

@@ -13,12 +13,15 @@ extension Bucket {
     ///   - algorithm: what the blob's digest will be of; SHA-512 costs a second pass of the CPU
     ///     over the bytes.
     ///   - expectedByteCount: the number of bytes to come when it is known, a hint.
+    ///   - checksums: what is computed beside, for the object that the session becomes.
     /// - Throws: ``StoreError`` with code `bucketUnknown`, `keyUnavailable`, `io`, `closed`.
     public func beginUpload(
-        algorithm: Digest.Algorithm = .sha256, expectedByteCount: UInt64? = nil
+        algorithm: Digest.Algorithm = .sha256, expectedByteCount: UInt64? = nil,
+        checksums: Set<ChecksumAlgorithm> = []
     ) async throws(StoreError) -> UploadSession {
         try await engine.reapExpiredUploads(limit: Engine.reapedCountMax)
-        return try engine.beginUpload(in: bucketID, try await keys(), algorithm: algorithm)
+        return try engine.beginUpload(
+            in: bucketID, try await keys(), StreamDigests(algorithm, checksums: checksums))
     }
 
     /// Goes on with an upload session, from its last checkpoint.

@@ -6,7 +6,8 @@
 //   a completed one has become, else they are zero
 //
 // contents (metadata record, data key, named by the upload) :=
-//     of an open one:      domainSlot:u32 algorithm:u8 object:prefixed references:prefixed
+//     of an open one:      domainSlot:u32 algorithm:u8 checksums:u8 object:prefixed
+//                          references:prefixed
 //     of a completed one:  etag[16] parts[16] object:prefixed
 //   A row of its own, for it may be long and the other one changes with every part.
 //   object: as in an object row; of an open upload only its attributes mean something
@@ -15,9 +16,10 @@
 // part := version:u8 revision[16] byteCount:u64 modifiedAt:i64 rootID[32] sealed:prefixed
 //   rootID: zero for a part too small for a segment
 //   sealed (metadata record, data key, named by upload and number) :=
-//     hasDigests:u8 digests? layout:u8 level:u8 storedByteCount:u32 hash[32] bytes:prefixed
-//   digests: of all bytes up to the end of the part; they count while the number of the part is not
-//            beyond the frontier of its upload
+//     algorithm:u8 (digests checksums)? layout:u8 level:u8 storedByteCount:u32 hash[32]
+//     bytes:prefixed
+//   digests and checksums: of all bytes up to the end of the part; they count while the number of
+//            the part is not beyond the frontier of its upload. Algorithm 0: there are none
 //   layout:  0 for a part whose bytes are here; then level, storedByteCount and hash are zero
 
 internal import CairnCore
@@ -103,8 +105,12 @@ struct OpenMultipart: Sendable {
     var domainSlot: UInt32
     /// What the digest of the object will be of.
     var algorithm: Digest.Algorithm
+    var checksums: Set<ChecksumAlgorithm>
     var attributes: ObjectAttributes
     var references: [Digest]
+
+    /// Of no bytes.
+    var digests: StreamDigests { StreamDigests(algorithm, checksums: checksums) }
 
     func encoded(key: String) -> [UInt8] {
         let object = ObjectDescription(
@@ -114,17 +120,19 @@ struct OpenMultipart: Sendable {
         var writer = ByteWriter(capacity: 512)
         writer.append(domainSlot)
         writer.append(algorithm.rawValue)
+        writer.append(ChecksumAlgorithm.flags(of: checksums))
         writer.appendLengthPrefixed(object.encoded(etag: Octets16()))
         writer.appendLengthPrefixed(ObjectReferencesRow.encode(references))
         return writer.bytes
     }
 
     init(
-        domainSlot: UInt32, algorithm: Digest.Algorithm, attributes: ObjectAttributes,
-        references: [Digest]
+        domainSlot: UInt32, algorithm: Digest.Algorithm, checksums: Set<ChecksumAlgorithm>,
+        attributes: ObjectAttributes, references: [Digest]
     ) {
         self.domainSlot = domainSlot
         self.algorithm = algorithm
+        self.checksums = checksums
         self.attributes = attributes
         self.references = references
     }
@@ -136,6 +144,7 @@ struct OpenMultipart: Sendable {
             throw CoreError(.corrupted, "a multipart upload has an unknown digest algorithm")
         }
         self.algorithm = algorithm
+        checksums = try ChecksumAlgorithm.set(flags: reader.readUInt8())
         let object = try ObjectDescription(
             key: key,
             decoding: [UInt8](copying: reader.readLengthPrefixed(limit: Int(UInt32.max))),
@@ -245,8 +254,11 @@ struct PartContents: Sendable {
 
     func encoded() -> [UInt8] {
         var writer = ByteWriter(capacity: 512)
-        writer.append(digests == nil ? UInt8(0) : 1)
-        if let digests { writer.append(digests) }
+        writer.append(digests?.algorithm.rawValue ?? 0)
+        if let digests {
+            digests.write(digestsTo: &writer)
+            digests.write(checksumsTo: &writer)
+        }
         switch body {
         case .bytes(let bytes):
             writer.appendZeros(1 + 1 + 4 + Octets32.byteCount)
@@ -269,11 +281,13 @@ struct PartContents: Sendable {
     /// - Parameter byteCount: what the row says that the part has.
     init(decoding bytes: [UInt8], byteCount: UInt64) throws(CoreError) {
         var reader = ByteReader(bytes.span)
-        let hasDigests = try reader.readUInt8()
-        guard hasDigests <= 1 else {
-            throw CoreError(.corrupted, "a part has digests of an unknown kind")
+        let number = try reader.readUInt8()
+        if number != 0 {
+            guard let algorithm = Digest.Algorithm(rawValue: number) else {
+                throw CoreError(.corrupted, "a part has digests of an unknown kind")
+            }
+            digests = try StreamDigests(algorithm, reading: &reader).reading(checksums: &reader)
         }
-        digests = hasDigests == 1 ? try StreamDigests(reading: &reader) : nil
         let layoutNumber = try reader.readUInt8()
         let level = try reader.readUInt8()
         let storedByteCount = try reader.readUInt32()

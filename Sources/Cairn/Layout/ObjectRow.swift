@@ -8,8 +8,9 @@
 //   sealed (metadata record, data key, bound to bucket, object key and token) :=
 //     etag[16] algorithm:u8 digest:prefixed byteCount:u64 modifiedAt:i64 referenceCount:u32
 //     contentType:prefixed headerCount:u8 (header:u8 value:prefixed)*
-//     metadataCount:u16 text* tagCount:u16 text* lock?
-//   lock := flags:u8 until:i64               as above; absent where there is none
+//     metadataCount:u16 text* tagCount:u16 text*
+//     (lockFlags:u8 lockedUntil:i64 checksumCount:u8 (algorithm:u8 checksum:prefixed)*)?
+//   absent at the end: neither a lock nor checksums
 //   text := name:prefixed value:prefixed     in the byte order of the names
 //
 // references := version:u8(1) nameCount:u32 linkName[32]*nameCount sealed:prefixed
@@ -210,9 +211,14 @@ extension ObjectDescription {
         }
         writer.append(attributes.metadata)
         writer.append(attributes.tags)
-        if attributes.lock != .none {
+        if attributes.lock != .none || !checksums.isEmpty {
             writer.append(attributes.lock.flags)
             writer.append(attributes.lock.untilNanoseconds)
+            writer.append(UInt8(checksums.count))  // one for each algorithm
+            for checksum in checksums {
+                writer.append(checksum.algorithm.rawValue)
+                writer.appendLengthPrefixed(checksum.bytes)
+            }
         }
         return writer.bytes
     }
@@ -240,17 +246,20 @@ extension ObjectDescription {
         }
         attributes.metadata = try reader.readTexts()
         attributes.tags = try reader.readTexts()
+        var checksums: [Checksum] = []
         if reader.remainingByteCount > 0 {
             attributes.lock = try ObjectLock(
                 flags: reader.readUInt8(), untilNanoseconds: reader.readInt64())
-            guard attributes.lock != .none else {
+            checksums = try Checksum.readMany(&reader)
+            guard attributes.lock != .none || !checksums.isEmpty else {
                 throw CoreError(.corrupted, "an object has a lock that locks nothing")
             }
         }
         try reader.expectEnd()
         self.init(
             key: key, etag: ETag(etag), digest: digest, byteCount: byteCount,
-            modifiedAt: modifiedAt, referenceCount: referenceCount, attributes: attributes)
+            modifiedAt: modifiedAt, referenceCount: referenceCount, attributes: attributes,
+            checksums: checksums)
     }
 
     // Version 1 := etag:prefixed algorithm:u8 digest:prefixed byteCount:u64 contentType:prefixed
@@ -273,6 +282,24 @@ extension ObjectDescription {
             referenceCount: references.count,
             attributes: ObjectAttributes(contentType: contentType, metadata: metadata))
         return (object, references)
+    }
+}
+
+extension Checksum {
+    fileprivate static func readMany(
+        _ reader: inout ByteReader
+    ) throws(CoreError) -> [Checksum] {
+        var checksums: [Checksum] = []
+        for _ in 0..<(try reader.readUInt8()) {
+            let number = try reader.readUInt8()
+            let bytes = [UInt8](copying: try reader.readLengthPrefixed(limit: 64))
+            guard let algorithm = ChecksumAlgorithm(rawValue: number),
+                let checksum = Checksum(algorithm, bytes),
+                checksums.last.map({ $0.algorithm.rawValue < number }) ?? true
+            else { throw CoreError(.corrupted, "an object has an impossible checksum") }
+            checksums.append(checksum)
+        }
+        return checksums
     }
 }
 

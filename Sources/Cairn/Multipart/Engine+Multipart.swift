@@ -219,7 +219,7 @@ extension Engine {
         let next = try await openParts(consecutive, of: upload.id, in: bucket, keys)
         let (contents, keys) = try await openMultipart(upload, in: bucket, keys)
         let (before, base) = try await frontier(
-            of: row, algorithm: contents.algorithm, upload, in: bucket, keys)
+            of: row, contents, upload, in: bucket, keys)
         guard var digests = before else { return true }
         var parts: [(number: PartNumber, row: PartRow)] = []
         var byteCount: UInt64 = 0
@@ -277,10 +277,10 @@ extension Engine {
     /// The digests of all bytes before the frontier of an upload; nil when it was set back since
     /// the row was read.
     func frontier(
-        of row: MultipartRow, algorithm: Digest.Algorithm, _ upload: MultipartName,
+        of row: MultipartRow, _ contents: OpenMultipart, _ upload: MultipartName,
         in bucket: BucketID, _ keys: BucketKeys
     ) async throws(StoreError) -> (StreamDigests?, PreparedPart.Base) {
-        guard row.frontier > 0 else { return (StreamDigests(algorithm), .start) }
+        guard row.frontier > 0 else { return (contents.digests, .start) }
         let last = try await part(row.frontier, of: upload.id, in: bucket, keys)
         guard let last, let digests = last.contents.digests else {
             guard try await multipartRow(upload, in: bucket)?.changeCount != row.changeCount else {

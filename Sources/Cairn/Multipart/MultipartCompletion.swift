@@ -11,6 +11,7 @@ struct MultipartCompletion {
     let row: MultipartRow
     let expectedByteCount: UInt64?
     let expectedDigest: Digest?
+    let expectedChecksums: [Checksum]
     let condition: WriteCondition
 
     private var engine: Engine { bucket.engine }
@@ -64,7 +65,7 @@ struct MultipartCompletion {
                 "the parts together have \(byteCount) bytes, not \(expectedByteCount ?? 0)")
         }
         let (contents, partKeys) = try await engine.openMultipart(upload, in: bucketID, keys)
-        var assembly = PartAssembly(engine, partKeys, StreamDigests(contents.algorithm))
+        var assembly = PartAssembly(engine, partKeys, contents.digests)
         let result: Result<ObjectDescription?, StoreError>
         do throws(StoreError) {
             let received = try await assemble(&assembly, chosen, keys)
@@ -147,6 +148,7 @@ struct MultipartCompletion {
         guard expectedDigest == nil || expectedDigest == received.digests.digest else {
             throw StoreError(.digestMismatch, "the parts together have another digest")
         }
+        try ChecksumRequest.check(expectedChecksums, received.digests.checksums)
         return received
     }
 
@@ -167,8 +169,8 @@ struct MultipartCompletion {
         let tag = try keys.objectTag(Self.encode(list))
         let object = try await engine.prepareObject(
             draft, digest: blob.description.digest, byteCount: blob.description.byteCount,
-            modifiedAt: engine.clock.now(), token: engine.newToken(in: bucketID), in: bucketID,
-            keys)
+            modifiedAt: engine.clock.now(), token: engine.newToken(in: bucketID),
+            checksums: received.digests.checksums, in: bucketID, keys)
         var completed = row
         completed.state = .completed
         completed.changeCount &+= 1

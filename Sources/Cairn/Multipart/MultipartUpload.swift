@@ -177,17 +177,18 @@ public final class MultipartUpload: Sendable {
     ///     given up. Nil is all there are.
     ///   - byteCount: how long the object must be; nil is any length.
     ///   - digest: what the object must have; nil is any.
+    ///   - checksums: what those must be that were asked for at the beginning.
     ///   - condition: when the object may be written.
     /// - Throws: ``StoreError`` with code `invalidArgument` (no part, a part that is not there or
     ///   was sent anew, numbers out of order, another length), `digestMismatch`,
     ///   `preconditionFailed`, `blobUnknown` (a reference), `objectLocked` (what it would replace),
     ///   `cancelled` (by the task): the upload is as it was, send what lacks or abort it.
     ///   `uploadUnknown` (also when it was completed with other parts), and as
-    ///   ``Bucket/putObject(_:_:attributes:references:if:)``.
+    ///   ``Bucket/putObject(_:_:attributes:references:checksums:if:)``.
     @discardableResult
     public func complete(
         parts: [CompletedPart]? = nil, byteCount: UInt64? = nil, expecting digest: Digest? = nil,
-        if condition: WriteCondition = .none
+        checksums: [Checksum] = [], if condition: WriteCondition = .none
     ) async throws(StoreError) -> ObjectDescription {
         while true {
             await settle()
@@ -201,7 +202,7 @@ public final class MultipartUpload: Sendable {
             case .open:
                 let completion = MultipartCompletion(
                     upload: name, bucket: bucket, row: row, expectedByteCount: byteCount,
-                    expectedDigest: digest, condition: condition)
+                    expectedDigest: digest, expectedChecksums: checksums, condition: condition)
                 if let object = try await completion.run(parts, keys) { return object }
             }
         }
@@ -237,17 +238,17 @@ public final class MultipartUpload: Sendable {
         else { throw Self.unknown }
         let (contents, partKeys) = try await engine.openMultipart(name, in: bucketID, keys)
         var part = BegunPart(number: number, base: .none, expected: expected, keys: partKeys)
-        var digests: StreamDigests?
+        // One that is not in sequence is digested only for whoever expects something.
+        var digests = StreamDigests(expected?.algorithm ?? contents.algorithm)
         if number == 1, expected == nil || expected?.algorithm == contents.algorithm {
+            digests = contents.digests
             part.base = .start
         } else if expected == nil, row.frontier == number - 1 {
-            (digests, part.base) = try await engine.frontier(
-                of: row, algorithm: contents.algorithm, name, in: bucketID, keys)
+            let (before, base) = try await engine.frontier(
+                of: row, contents, name, in: bucketID, keys)
+            if let before { (digests, part.base) = (before, base) }
         }
-        // One that is not in sequence is digested only for whoever expects something.
-        let session = try engine.beginUpload(
-            in: bucketID, partKeys, algorithm: expected?.algorithm ?? contents.algorithm,
-            isPart: true, continuing: digests)
+        let session = try engine.beginUpload(in: bucketID, partKeys, digests, isPart: true)
         return (session, part)
     }
 

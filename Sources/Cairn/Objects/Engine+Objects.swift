@@ -62,10 +62,12 @@ extension Engine {
     ///
     /// - Parameters:
     ///   - token: of the new version; see ``Engine/newToken(in:)``.
+    ///   - checksums: of the body, those that are known.
     ///   - isNew: whether it takes on what the bucket gives to new versions.
     func prepareObject(
         _ draft: ObjectDraft, digest: Digest, byteCount: UInt64, modifiedAt: Timestamp,
-        token: UInt64, isNew: Bool = true, in bucket: BucketID, _ keys: BucketKeys
+        token: UInt64, checksums: [Checksum] = [], isNew: Bool = true, in bucket: BucketID,
+        _ keys: BucketKeys
     ) async throws(StoreError) -> PreparedObject {
         let attributes =
             isNew ? try await locking(draft.attributes, in: bucket) : draft.attributes
@@ -82,7 +84,7 @@ extension Engine {
             described = ObjectDescription(
                 key: draft.key, etag: ETag(tag), digest: digest, byteCount: byteCount,
                 modifiedAt: modifiedAt, referenceCount: draft.references.count,
-                attributes: attributes)
+                attributes: attributes, checksums: checksums)
             return try seal(described, tag, token, draft.references, in: bucket, keys, &context)
         }
     }

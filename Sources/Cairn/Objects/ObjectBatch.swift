@@ -66,7 +66,7 @@ public struct ObjectBatch: Sendable {
         add(key, condition, .check)
     }
 
-    /// Writes an object; see ``Bucket/putObject(_:_:attributes:references:if:)``.
+    /// Writes an object; see ``Bucket/putObject(_:_:attributes:references:checksums:if:)``.
     ///
     /// - Parameter references: blobs of the bucket, or bodies of operations before this one.
     public mutating func put(

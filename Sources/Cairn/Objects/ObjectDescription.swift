@@ -24,6 +24,8 @@ public struct ObjectDescription: Hashable, Sendable {
     public let referenceCount: Int
     /// What the writer said of it.
     public let attributes: ObjectAttributes
+    /// The checksums of the body that its writer asked for, in the order of the algorithms.
+    public let checksums: [Checksum]
 
     /// The media type given at the write; `application/octet-stream` when none was.
     public var contentType: String { attributes.contentType }
@@ -38,7 +40,7 @@ public struct ObjectDescription: Hashable, Sendable {
     public init(
         key: String, etag: ETag, digest: Digest, byteCount: UInt64, modifiedAt: Timestamp,
         referenceCount: Int = 0, attributes: ObjectAttributes = ObjectAttributes(),
-        versionID: ObjectVersionID = .null
+        versionID: ObjectVersionID = .null, checksums: [Checksum] = []
     ) {
         self.key = key
         self.versionID = versionID
@@ -48,13 +50,15 @@ public struct ObjectDescription: Hashable, Sendable {
         self.modifiedAt = modifiedAt
         self.referenceCount = referenceCount
         self.attributes = attributes
+        self.checksums = checksums
     }
 
     /// The same as another version.
     func named(_ versionID: ObjectVersionID) -> Self {
         Self(
             key: key, etag: etag, digest: digest, byteCount: byteCount, modifiedAt: modifiedAt,
-            referenceCount: referenceCount, attributes: attributes, versionID: versionID)
+            referenceCount: referenceCount, attributes: attributes, versionID: versionID,
+            checksums: checksums)
     }
 
     /// The same with other tags.
@@ -74,6 +78,7 @@ public struct ObjectDescription: Hashable, Sendable {
     private func with(_ attributes: ObjectAttributes) -> Self {
         Self(
             key: key, etag: etag, digest: digest, byteCount: byteCount, modifiedAt: modifiedAt,
-            referenceCount: referenceCount, attributes: attributes, versionID: versionID)
+            referenceCount: referenceCount, attributes: attributes, versionID: versionID,
+            checksums: checksums)
     }
 }

@@ -31,10 +31,9 @@ extension Engine {
 
     /// - Parameters:
     ///   - isPart: whether the session is one of a multipart upload.
-    ///   - digests: of the bytes that come before those of a part; nil is of none.
+    ///   - digests: what is computed; of a part those of the bytes that come before it.
     func beginUpload(
-        in bucket: BucketID, _ keys: BucketKeys, algorithm: Digest.Algorithm, isPart: Bool = false,
-        continuing digests: StreamDigests? = nil
+        in bucket: BucketID, _ keys: BucketKeys, _ digests: StreamDigests, isPart: Bool = false
     ) throws(StoreError) -> UploadSession {
         try checkOpen()
         let id = UploadID(octets: UUIDText.random(from: random))
@@ -45,8 +44,7 @@ extension Engine {
         return UploadSession(
             claim, bucketID: bucket, keys: keys, engine: self,
             stage: DigestStage(
-                digests: digests ?? StreamDigests(algorithm),
-                precedingByteCount: digests?.byteCount ?? 0, chunker: chunker,
+                digests: digests, precedingByteCount: digests.byteCount, chunker: chunker,
                 domain: keys.domain.keys),
             builder: RecipeBuilder(), isPart: isPart, row: nil)
     }

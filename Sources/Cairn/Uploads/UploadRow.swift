@@ -7,7 +7,7 @@
 //     algorithm:u8 blob:prefixed blob512:prefixed chunker:prefixed tail:prefixed
 //     levelCount:u8 (entryCount:u32 (hash[32] storedByteCount:u32 byteCount:u64 id[32])*)*
 //     domainSlot:u32?                (absent: the first domain that the bucket had)
-//     isPart:u8?                     (1: of a multipart upload; absent: of no other)
+//     isPart:u8? checksums?          (absent: no part, and no checksums)
 
 internal import CairnCore
 
@@ -96,7 +96,7 @@ struct UploadState: Sendable {
     func encoded() -> [UInt8] {
         var writer = ByteWriter(capacity: tail.count + 1024)
         writer.append(digests.algorithm.rawValue)
-        writer.append(digests)
+        digests.write(digestsTo: &writer)
         writer.appendLengthPrefixed(chunker)
         writer.appendLengthPrefixed(tail)
         writer.append(UInt8(builder.levels.count))
@@ -110,7 +110,9 @@ struct UploadState: Sendable {
             }
         }
         if let ownDomainSlot { writer.append(ownDomainSlot) }
-        if isPart { writer.append(UInt8(1)) }
+        let hasChecksums = !digests.checksumAlgorithms.isEmpty
+        if isPart || hasChecksums { writer.append(UInt8(isPart ? 1 : 0)) }
+        if hasChecksums { digests.write(checksumsTo: &writer) }
         return writer.bytes
     }
 
@@ -119,10 +121,7 @@ struct UploadState: Sendable {
         guard let algorithm = Digest.Algorithm(rawValue: try reader.readUInt8()) else {
             throw CoreError(.corrupted, "an upload has an unknown digest algorithm")
         }
-        digests = try StreamDigests(reading: &reader)
-        guard digests.algorithm == algorithm else {
-            throw CoreError(.corrupted, "an upload lacks the state of its digest")
-        }
+        digests = try StreamDigests(algorithm, reading: &reader)
         chunker = [UInt8](copying: try reader.readLengthPrefixed(limit: 1024))
         tail = [UInt8](copying: try reader.readLengthPrefixed(limit: UploadRow.sealedByteCountMax))
         var levels: [[IdentifiedEntry]] = []
@@ -134,11 +133,12 @@ struct UploadState: Sendable {
         }
         builder = RecipeBuilder(levels: levels)
         ownDomainSlot = reader.remainingByteCount > 0 ? try reader.readUInt32() : nil
-        isPart = reader.remainingByteCount > 0
-        if isPart {
-            guard try reader.readUInt8() == 1 else {
-                throw CoreError(.corrupted, "an upload is of an unknown kind")
-            }
+        var kind: UInt8?
+        if reader.remainingByteCount > 0 { kind = try reader.readUInt8() }
+        isPart = kind == 1
+        if reader.remainingByteCount > 0 { digests = try digests.reading(checksums: &reader) }
+        guard kind ?? 1 <= 1, kind != 0 || !digests.checksumAlgorithms.isEmpty else {
+            throw CoreError(.corrupted, "an upload is of an unknown kind")
         }
         try reader.expectEnd()
     }
@@ -160,24 +160,5 @@ struct UploadState: Sendable {
             entries.append(IdentifiedEntry(entry: entry, id: ChunkID(try reader.readOctets32())))
         }
         return entries
-    }
-}
-
-extension ByteWriter {
-    /// digests := sha256:prefixed sha512:prefixed    (saved states; empty where there is none)
-    mutating func append(_ digests: StreamDigests) {
-        appendLengthPrefixed(digests.sha256.savedState)
-        appendLengthPrefixed(digests.sha512?.savedState ?? [])
-    }
-}
-
-extension StreamDigests {
-    private static let stateByteCountMax = 1024
-
-    init(reading reader: inout ByteReader) throws(CoreError) {
-        let first = try SHA256(restoring: reader.readLengthPrefixed(limit: Self.stateByteCountMax))
-        let second = try reader.readLengthPrefixed(limit: Self.stateByteCountMax)
-        self.init(
-            sha256: first, sha512: second.isEmpty ? nil : try SHA512(restoring: second))
     }
 }

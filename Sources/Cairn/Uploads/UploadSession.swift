@@ -200,32 +200,34 @@ public final class UploadSession: Sendable {
     ///   - attributes: what is said of it.
     ///   - references: blobs of the bucket that it keeps alive, at most 10,000.
     ///   - expected: the digest that the bytes must have; nil accepts any bytes.
+    ///   - checksums: what those must be that the session was begun with.
     ///   - condition: when the object may be written, decided at the end. Ask
     ///     ``Bucket/headObject(_:if:)`` before sending much that may be in vain.
     /// - Throws: ``StoreError`` with code `digestMismatch` (nothing changed: append more, commit
     ///   again or cancel); `preconditionFailed`, `blobUnknown` (a reference), `bucketUnknown` (the
     ///   session is over, and what was not durable before is lost); and as
-    ///   ``Bucket/putObject(_:_:attributes:references:if:)``.
+    ///   ``Bucket/putObject(_:_:attributes:references:checksums:if:)``.
     @discardableResult
     public func commit(
         toObject key: String, attributes: ObjectAttributes = ObjectAttributes(),
-        references: [Digest] = [], expecting expected: Digest? = nil,
+        references: [Digest] = [], expecting expected: Digest? = nil, checksums: [Checksum] = [],
         if condition: WriteCondition = .none
     ) async throws(StoreError) -> ObjectDescription {
         try await commit(
-            ObjectDraft(key, attributes, references: references), expecting: expected,
+            ObjectDraft(key, attributes, references: references), expecting: expected, checksums,
             if: condition)
     }
 
     func commit(
-        _ draft: ObjectDraft, expecting expected: Digest?, if condition: WriteCondition
+        _ draft: ObjectDraft, expecting expected: Digest?, _ checksums: [Checksum],
+        if condition: WriteCondition
     ) async throws(StoreError) -> ObjectDescription {
-        try await commit(expecting: expected, hold: .object) {
+        try await commit(expecting: expected, checksums, hold: .object) {
             [bucketID, keys, engine] (blob) throws(StoreError) in
             let object = try await engine.prepareObject(
                 draft, digest: blob.description.digest, byteCount: blob.description.byteCount,
-                modifiedAt: engine.clock.now(), token: engine.newToken(in: bucketID), in: bucketID,
-                keys)
+                modifiedAt: engine.clock.now(), token: engine.newToken(in: bucketID),
+                checksums: blob.checksums, in: bucketID, keys)
             return { (transaction) throws(StoreError) in
                 try transaction.checkBucket(bucketID)
                 guard try transaction.isCurrent(token: object.row.token, in: bucketID) else {
@@ -245,10 +247,10 @@ public final class UploadSession: Sendable {
     /// - Parameter linking: makes what the transaction does; asked again when that has found,
     ///   before it wrote anything, that it was made for what is not any more, and has answered nil.
     private func commit<R: Sendable>(
-        expecting expected: Digest?, hold: BlobHold,
+        expecting expected: Digest?, _ checksums: [Checksum] = [], hold: BlobHold,
         linking: (PreparedBlob) async throws(StoreError) -> Linking<R>
     ) async throws(StoreError) -> R {
-        let blob = try await beginCommit(expecting: expected, hold: hold)
+        let blob = try await beginCommit(expecting: expected, checksums, hold: hold)
         return try await commit(ledger: blob.ledger) { () throws(StoreError) in
             try await linking(blob)
         }
@@ -311,10 +313,10 @@ public final class UploadSession: Sendable {
     /// Makes the blob ready to be linked. Nobody else may use the session before
     /// ``endCommit(_:)``, which the caller owes it once this has returned.
     func beginCommit(
-        expecting expected: Digest?, hold: BlobHold
+        expecting expected: Digest?, _ checksums: [Checksum] = [], hold: BlobHold
     ) async throws(StoreError) -> PreparedBlob {
         try await beginCommit { () throws(StoreError) in
-            try await prepare(expecting: expected, hold: hold)
+            try await prepare(expecting: expected, checksums, hold: hold)
         }
     }
 
@@ -454,9 +456,10 @@ public final class UploadSession: Sendable {
     // MARK: - Commit
 
     private func prepare(
-        expecting expected: Digest?, hold: BlobHold
+        expecting expected: Digest?, _ checksums: [Checksum], hold: BlobHold
     ) async throws(StoreError) -> PreparedBlob {
         let received = try await finishBytes(expecting: expected)
+        try ChecksumRequest.check(checksums, received.digests.checksums)
         var blob = try await engine.prepare(received, hold, bucketID, keys)
         // Taken when nothing can fail any more that leaves the session open.
         blob.ledger = pipeline.takeLedger()
