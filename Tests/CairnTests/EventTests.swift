@@ -109,6 +109,41 @@ import Testing
         try await again.close()
     }
 
+    @Test func `cursors that nobody gave are refused, and never trap`() async throws {
+        let (_, store, bucket) = try await Self.bucket()
+        try await bucket.putObject("key", [1].span)
+        let ours = try await bucket.eventCursor().description.prefix(16)
+        for text in [
+            "0000000000000000ffffffffffffffff", "ffffffffffffffffffffffffffffffff",
+            "00000000000000000000000000000000", ours + "ffffffffffffffff",
+            ours + "0000000000000999",
+        ] {
+            let cursor = try #require(EventCursor(text))
+            #expect(await code { _ = try await bucket.events(after: cursor) } == .eventsLost)
+        }
+        try await store.close()
+    }
+
+    @Test func `a reader learns that no events were kept for a while`() async throws {
+        var (simulated, store, bucket) = try await Self.bucket()
+        try await bucket.putObject("one", [1].span)
+        let cursor = try await bucket.eventCursor()
+        try await store.close()
+        simulated.configuration.eventByteCount = 0
+        store = try await simulated.open(seed: 2)
+        bucket = try await store.defaultAccount.bucket("objects")
+        try await bucket.putObject("two", [2].span)
+        try await store.close()
+        simulated.configuration.eventByteCount = 1 << 20
+        simulated.clock.advance(by: .seconds(1))
+        store = try await simulated.open(seed: 3)
+        bucket = try await store.defaultAccount.bucket("objects")
+        for _ in 0..<10 { try await bucket.putObject("three", [3].span) }
+        #expect(await code { _ = try await bucket.events(after: cursor) } == .eventsLost)
+        #expect(try await bucket.events().events.allSatisfy { $0.key == nil || $0.key == "three" })
+        try await store.close()
+    }
+
     @Test func `a store that keeps no events tells of none`() async throws {
         let (_, store, bucket) = try await Self.bucket { $0.configuration.eventByteCount = 0 }
         try await bucket.putObject("key", [1].span)

@@ -350,4 +350,84 @@ import Testing
         #expect(try await bucket.lifecycle() == [good])
         try await store.close()
     }
+
+    // MARK: - Found by a reviewer
+
+    @Test func `a version becomes an older one when another comes, however old that is`()
+        async throws
+    {
+        let (simulated, store, bucket) = try await Self.bucket()
+        try await bucket.setVersioning(.enabled)
+        try await bucket.setLifecycle([
+            Self.rule { $0.noncurrentExpiration = NoncurrentExpiration(days: 30) }
+        ])
+        let kept = try await bucket.putObject("b", [1].span)
+        try await bucket.putObject("a", [2].span)
+        simulated.clock.advance(by: .seconds(300 * 86_400))
+        try await bucket.renameObject("a", to: "b")
+        simulated.clock.advance(by: Self.day)
+        try await bucket.setTags(["look": "now"], of: "b")
+        #expect(try await store.applyLifecycle().removedVersionCount == 0)
+        _ = try await bucket.headObject("b", version: kept.versionID)
+        simulated.clock.advance(by: .seconds(30 * 86_400))
+        try await store.applyLifecycle()
+        #expect(
+            await code { _ = try await bucket.headObject("b", version: kept.versionID) }
+                == .objectUnknown)
+        try await check(store)
+        try await store.close()
+    }
+
+    @Test func `a locked version in the way keeps no other key from its due`() async throws {
+        let (simulated, store, bucket) = try await Self.bucket()
+        try await bucket.putObject(
+            "locked", [1].span, attributes: ObjectAttributes(lock: ObjectLock(hasLegalHold: true)))
+        try await bucket.setVersioning(.enabled)
+        try await bucket.putObject("locked", [2].span)
+        try await bucket.setVersioning(.suspended)
+        try await bucket.setLifecycle([Self.rule { $0.expiration = .after(days: 1) }])
+        try await bucket.putObject("other", [3].span)
+        simulated.clock.advance(by: Self.day)
+        let report = try await store.applyLifecycle()
+        #expect(report.expiredObjectCount == 1 && report.skippedKeyCount == 1)
+        #expect(try await Self.keys(bucket) == ["locked"])
+        try await check(store)
+        try await store.close()
+    }
+
+    @Test func `the delete marker that an expiry leaves alone goes as well`() async throws {
+        let (simulated, store, bucket) = try await Self.bucket()
+        try await bucket.setVersioning(.suspended)
+        let body = TestData.random(40_000, seed: 1)
+        try await bucket.putObject("key", body.span)
+        let rule = Self.rule {
+            $0.expiration = .after(days: 1)
+            $0.removesExpiredDeleteMarkers = true
+        }
+        try await bucket.setLifecycle([rule])
+        simulated.clock.advance(by: Self.day)
+        // The null version is replaced by a marker, and its body goes for good.
+        let preview = try await bucket.previewLifecycle()
+        #expect(preview.removedBlobCount == 1 && preview.logicalByteCount == 40_000)
+        let report = try await store.applyLifecycle()
+        #expect(report.expiredObjectCount == 1 && report.removedVersionCount == 1)
+        #expect(try await bucket.objectVersions().versions.isEmpty)
+        #expect(try await store.sweep().byteCount == preview.freedByteCount)
+        try await check(store)
+        try await store.close()
+    }
+
+    @Test func `rules that are taken back give uploads their time again`() async throws {
+        let (simulated, store, bucket) = try await Self.bucket()
+        let upload = try await bucket.beginMultipartUpload("key")
+        let before = try await upload.describe().expiresAt
+        try await bucket.setLifecycle([Self.rule { $0.incompleteUploadDays = 1 }])
+        try await store.applyLifecycle()
+        #expect(try await upload.describe().expiresAt < before)
+        try await bucket.setLifecycle([])
+        simulated.clock.advance(by: .seconds(1))
+        try await store.applyLifecycle()
+        #expect(try await upload.describe().expiresAt == before)
+        try await store.close()
+    }
 }

@@ -167,7 +167,7 @@ import Testing
     private static var eventRows: [Row] {
         let version = ObjectVersionID(sequence: 5, token: 6)
         let name = LinkName(octets: octets32)
-        var head = EventHeadRow(epoch: 7, firstTime: time)
+        var head = EventHeadRow(beginningAt: time)
         head.next = 9
         return [
             Row(

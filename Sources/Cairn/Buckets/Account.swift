@@ -62,6 +62,7 @@ public final class Account: Sendable {
             try transaction.putNewKey(dataKey, in: slot)
             try transaction.putNewKey(indexKey, in: slot + 1)
             try transaction.put(domain)
+            try transaction.beginEvents(of: id)
         }
         return Bucket(id, bucket, engine, changeCount: changeCount)
     }

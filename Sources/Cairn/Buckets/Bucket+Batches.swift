@@ -71,6 +71,8 @@ extension Bucket {
         case .check: return .check(key, condition)
         case .delete: return .delete(key, try await engine.newDeleteMarker(in: bucketID), condition)
         case .deleteBlob(let digest): return .deleteBlob(keys.linkName(of: digest))
+        case .leaseBlob(let digest, let duration):
+            return .leaseBlob(keys.linkName(of: digest), until: engine.clock.now() + duration)
         case .update(let update):
             let found = try await object(key, keys)
             return .replace(found, try await prepare(found, update, keys), condition)
@@ -153,11 +155,12 @@ private enum BatchStep: Sendable {
     case replace(FoundObject, PreparedObject, WriteCondition)
     case delete(String, ObjectRow, WriteCondition)
     case deleteBlob(LinkName)
+    case leaseBlob(LinkName, until: Timestamp)
 
     var object: PreparedObject? {
         switch self {
         case .put(let object, _, _), .replace(_, let object, _): object
-        case .check, .delete, .deleteBlob: nil
+        case .check, .delete, .deleteBlob, .leaseBlob: nil
         }
     }
 
@@ -173,7 +176,7 @@ private enum BatchStep: Sendable {
         case .replace(let found, let object, _):
             let key = RowKey.object(bucket, object.description.key)
             return try transaction.get(Tables.objects, key) == found.bytes
-        case .check, .deleteBlob: return true
+        case .check, .deleteBlob, .leaseBlob: return true
         }
     }
 
@@ -186,7 +189,7 @@ private enum BatchStep: Sendable {
             Int(try transaction.object(object.description.key, in: bucket)?.referenceCount ?? 0)
         case .delete(let key, _, _):
             Int(try transaction.object(key, in: bucket)?.referenceCount ?? 0)
-        case .check, .deleteBlob: 0
+        case .check, .deleteBlob, .leaseBlob: 0
         }
     }
 
@@ -220,6 +223,11 @@ private enum BatchStep: Sendable {
         case .deleteBlob(let name):
             guard let link = try transaction.link(bucket, name) else { return nil }
             try transaction.deleteBlob(link, bucket, name)
+        case .leaseBlob(let name, let end):
+            guard let link = try transaction.link(bucket, name) else {
+                throw StoreError(.blobUnknown, "the bucket has no blob that is to be leased")
+            }
+            try transaction.lease(link, until: end, bucket, name)
         }
         return nil
     }

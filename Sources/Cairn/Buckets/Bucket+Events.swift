@@ -18,7 +18,9 @@ extension Bucket {
     /// ```
     ///
     /// Events are kept up to ``StoreConfiguration/eventByteCount`` for each bucket and
-    /// ``StoreConfiguration/eventLifetime``; older ones go when new ones come.
+    /// ``StoreConfiguration/eventLifetime``; older ones go when new ones come. What is told is on
+    /// stable storage. After a backup was restored, positions from before mean other events: list
+    /// the bucket, and take ``eventCursor()``.
     ///
     /// - Parameters:
     ///   - cursor: what was seen last; nil begins with the oldest event that is kept.
@@ -36,10 +38,14 @@ extension Bucket {
         let (head, rows, links) = try await engine.read("reading events") {
             (index) throws(IndexError) in
             let snapshot = try index.snapshot()
+            // What a power cut can take back is not told.
+            try index.sync()
             let head = try snapshot.get(Tables.eventHeads, bucketID.octets.bytes)
+            let next = head.flatMap { try? EventHeadRow(decoding: $0) }?.next ?? .max
             let rows = try snapshot.scan(
                 Tables.events, prefix: bucketID.octets.bytes,
-                after: cursor.map { RowKey.event(bucketID, $0.number) }, limit: limit)
+                after: cursor.map { RowKey.event(bucketID, $0.number) }, limit: limit
+            ).filter { $0.key.lexicographicallyPrecedes(RowKey.event(bucketID, next)) }
             // As of the same moment, so that a blob that has gone has its event.
             let names = rows.map { (try? EventRow(decoding: $0.value))?.linkName }
             let links = try snapshot.getMany(
@@ -54,8 +60,9 @@ extension Bucket {
         }
         let known = try Engine.decodeEventHead(head)
         if let cursor {
-            let isOurs = cursor.epoch == known.epoch || cursor.epoch == 0
-            guard isOurs, cursor.number + 1 >= known.first, cursor.number < known.next else {
+            guard cursor.epoch == known.epoch, cursor.number >= known.first - 1,
+                cursor.number < known.next
+            else {
                 throw Self.eventsLost
             }
         }

@@ -10,7 +10,21 @@ extension Bucket {
     /// - Throws: ``StoreError`` with code `corrupted`, `keyDisabled`, `keyUnavailable`, `io`,
     ///   `closed`.
     public func lifecycle() async throws(StoreError) -> [LifecycleRule] {
-        let sealed = try await engine.settings(of: bucketID).sealedRules
+        try await rules(sealed: engine.settings(of: bucketID).sealedRules)
+    }
+
+    /// The rules in a row of settings.
+    func rules(in row: [UInt8]?) async throws(StoreError) -> [LifecycleRule] {
+        guard let row else { return [] }
+        let settings = try lower(
+            "reading the settings of a bucket",
+            core: { () throws(CoreError) in
+                try BucketSettings(decoding: row)
+            })
+        return try await rules(sealed: settings.sealedRules)
+    }
+
+    private func rules(sealed: [UInt8]) async throws(StoreError) -> [LifecycleRule] {
         guard !sealed.isEmpty else { return [] }
         let key = try await engine.sealingKey(of: sealed, owner: bucketID)
         return try await engine.pool.run { [bucketID] (context) throws(StoreError) in
@@ -52,7 +66,8 @@ extension Bucket {
     /// What lifecycle rules would do now, and changes nothing.
     ///
     /// As of one moment, and exact for it. Looks at every object of the bucket. Memory: about 100
-    /// bytes for each blob that would go.
+    /// bytes for each blob and each chunk that would go; rows that are deleted meanwhile stay on
+    /// the disk until it has ended.
     ///
     /// - Parameters:
     ///   - rules: those to be tried; nil is those of the bucket.
@@ -64,7 +79,8 @@ extension Bucket {
     ) async throws(StoreError) -> LifecyclePreview {
         if let rules { try LifecycleRule.check(rules) }
         let tried = if let rules { rules } else { try await lifecycle() }
-        let bucket = LifecycleBucket(bucket: self, keys: try await keys(), rules: tried)
+        let bucket = LifecycleBucket(
+            bucket: self, keys: try await keys(), rules: tried, settings: nil)
         return try await engine.previewLifecycle(bucket, at: moment ?? engine.clock.now())
     }
 }
@@ -73,10 +89,12 @@ extension Store {
     /// Does what the lifecycle rules of all buckets want done by now, the oldest first.
     ///
     /// Costs what is due, not what there is; after rules were changed, one look at each object of
-    /// their bucket. In small transactions: a kill loses nothing, and the next run goes on. Nothing
-    /// is done to versions that a retention or a legal hold keeps. Incomplete multipart uploads are
-    /// aborted by ``reapExpiredUploads(limit:)`` and ``sweep()``; call the latter afterwards, to
-    /// free what has gone.
+    /// their bucket. In small transactions, each of which makes sure that the rules are still
+    /// those: a kill loses nothing, and the next run goes on. Nothing is done to versions that a
+    /// retention or a legal hold keeps. A key that cannot be looked at keeps no other one: see
+    /// ``LifecycleReport/lockedKeyCount`` and ``LifecycleReport/skippedKeyCount``. Incomplete
+    /// multipart uploads are aborted by ``reapExpiredUploads(limit:)`` and ``sweep()``; call the
+    /// latter afterwards, to free what has gone.
     ///
     /// - Throws: ``StoreError`` with code `cancelled` (by the task; what was done stays done),
     ///   `outOfSpace`, `io`, `closed`.

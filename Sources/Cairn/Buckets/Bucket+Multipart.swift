@@ -43,9 +43,7 @@ extension Bucket {
             contents.encoded(key: key), upload, in: bucketID, keys)
         try await engine.transact { (transaction) throws(StoreError) in
             try transaction.checkBucket(bucketID)
-            var row = row
-            let end = try transaction.settings(of: bucketID).uploadEnd(of: key, startedAt: now)
-            row.expiresAt = min(row.expiresAt, end ?? row.expiresAt)
+            let row = row.expiring(by: try transaction.settings(of: bucketID), key)
             try transaction.putMultipart(row, inPlaceOf: nil, upload, in: bucketID)
             try transaction.put(
                 Tables.multipartContents, RowKey.parts(bucketID, upload.id), sealed)

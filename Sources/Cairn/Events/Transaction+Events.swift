@@ -30,45 +30,49 @@ extension Transaction {
     }
 
     /// Adds an event behind all others of the bucket, and lets go of the oldest ones.
+    ///
+    /// Rows of events that are damaged keep nobody from writing: the events begin anew.
     func note(
         _ kind: BucketEvent.Kind, _ subject: EventRow.Subject, in bucket: BucketID
     ) throws(StoreError) {
-        guard events.byteCountMax > 0 else { return }
-        let event = EventRow(kind, cause, at: now, subject).encoded()
         let headKey = bucket.octets.bytes
-        let found = try row(Tables.eventHeads, headKey) { (bytes) throws(CoreError) in
-            try EventHeadRow(decoding: bytes)
+        let found = try get(Tables.eventHeads, headKey)
+        guard events.byteCountMax > 0 else {
+            // Whoever kept a position learns that something is missing.
+            if found != nil { try delete(Tables.eventHeads, headKey) }
+            return
         }
+        let event = EventRow(kind, cause, at: now, subject).encoded()
         var head =
-            found
-            ?? EventHeadRow(
-                epoch: UInt64(max(1, now.nanosecondsSinceEpoch)), firstTime: now)
+            found.flatMap { try? EventHeadRow(decoding: $0) } ?? EventHeadRow(beginningAt: now)
         if head.first == head.next { head.firstTime = now }
         try put(Tables.events, RowKey.event(bucket, head.next), event)
         head.next += 1
         head.byteCount += UInt64(event.count)
-        if events.isOver(head, at: now) { try removeOldest(&head, in: bucket) }
+        for _ in 0..<Self.removedEventCountMax {
+            guard head.first < head.next - 1, events.isOver(head, at: now) else { break }
+            try removeOldest(&head, in: bucket)
+        }
         try put(Tables.eventHeads, headKey, head.encoded())
     }
 
+    /// Begins the events of a bucket, whatever there was of them.
+    func beginEvents(of bucket: BucketID) throws(StoreError) {
+        guard events.byteCountMax > 0 else { return }
+        try put(Tables.eventHeads, bucket.octets.bytes, EventHeadRow(beginningAt: now).encoded())
+    }
+
+    // By its number and not by a scan, which would look through all that this transaction writes.
     private func removeOldest(
         _ head: inout EventHeadRow, in bucket: BucketID
     ) throws(StoreError) {
-        let oldest = try scan(
-            Tables.events, from: RowKey.event(bucket, head.first), prefix: bucket.octets.bytes,
-            limit: Self.removedEventCountMax + 1)
-        for entry in oldest {
-            let event = try lower(
-                "reading an event",
-                core: { () throws(CoreError) in
-                    try EventRow(decoding: entry.value)
-                })
-            head.firstTime = event.time
-            guard head.first < head.next, events.isOver(head, at: now) else { return }
-            guard entry != oldest.last || oldest.count <= Self.removedEventCountMax else { return }
-            try delete(Tables.events, entry.key)
-            head.first += 1
-            head.byteCount -= min(head.byteCount, UInt64(entry.value.count))
-        }
+        let key = RowKey.event(bucket, head.first)
+        let byteCount = try get(Tables.events, key)?.count ?? 0
+        try delete(Tables.events, key)
+        head.first += 1
+        head.byteCount -= min(head.byteCount, UInt64(byteCount))
+        let oldest = try get(Tables.events, RowKey.event(bucket, head.first))
+        // Of a damaged one any time: it goes when its turn comes.
+        head.firstTime = oldest.flatMap { try? EventRow(decoding: $0) }?.time ?? head.firstTime
     }
 }

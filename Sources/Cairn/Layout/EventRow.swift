@@ -112,9 +112,9 @@ struct EventHeadRow: Sendable {
         return writer.bytes
     }
 
-    init(epoch: UInt64, firstTime: Timestamp) {
-        self.epoch = epoch
-        self.firstTime = firstTime
+    init(beginningAt now: Timestamp) {
+        epoch = UInt64(max(1, now.nanosecondsSinceEpoch))
+        firstTime = now
     }
 
     init(decoding bytes: [UInt8]) throws(CoreError) {
@@ -126,7 +126,8 @@ struct EventHeadRow: Sendable {
         byteCount = try reader.readUInt64()
         firstTime = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
         try reader.expectEnd()
-        guard epoch > 0, first > 0, first <= next else {
+        // Half of all numbers, so that nobody has to fear their end.
+        guard epoch > 0, first > 0, first <= next, next < .max / 2, byteCount < .max / 2 else {
             throw CoreError(.corrupted, "the events of a bucket end before they begin")
         }
     }

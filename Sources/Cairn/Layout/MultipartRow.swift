@@ -1,14 +1,15 @@
 // Part of Cairn, a content-addressed blob store.
 //
-// multipart := version:u8 state:u8 startedAt:i64 expiresAt:i64 changeCount:u64 setBackCount:u64
-//              frontier:u16 partCount:u16 byteCount:u64 sequence:u64 token:u64
+// multipart := version:u8 state:u8 startedAt:i64 expiresAt:i64 partExpiresAt:i64
+//              changeCount:u64 setBackCount:u64 frontier:u16 partCount:u16 byteCount:u64
+//              sequence:u64 token:u64
 //   state: 1 open, 2 completed, 3 aborted; sequence and token name the version of the object that
 //   a completed one has become, else they are zero
 //
 // contents (metadata record, data key, named by the upload) :=
-//     of an open one:      domainSlot:u32 algorithm:u8 checksums:u8 object:prefixed
+//     of an open one:      kind:u8(1) domainSlot:u32 algorithm:u8 checksums:u8 object:prefixed
 //                          references:prefixed
-//     of a completed one:  etag[16] parts[16] object:prefixed
+//     of a completed one:  kind:u8(2) etag[16] parts[16] object:prefixed
 //   A row of its own, for it may be long and the other one changes with every part.
 //   object: as in an object row; of an open upload only its attributes mean something
 //   parts:  the tag of the list of parts that it was completed with
@@ -37,7 +38,10 @@ struct MultipartRow: Sendable {
 
     var state = State.open
     var startedAt: Timestamp
+    /// When it is given up: then, or when a lifecycle rule wants it.
     var expiresAt: Timestamp
+    /// When it is given up if it gets no other part.
+    var partExpiresAt: Timestamp
     /// Grows with every part and every state: who completes the upload can tell that it is as it
     /// was.
     var changeCount: UInt64 = 0
@@ -57,6 +61,7 @@ struct MultipartRow: Sendable {
         writer.append(state.rawValue)
         writer.append(startedAt.nanosecondsSinceEpoch)
         writer.append(expiresAt.nanosecondsSinceEpoch)
+        writer.append(partExpiresAt.nanosecondsSinceEpoch)
         writer.append(changeCount)
         writer.append(setBackCount)
         writer.append(frontier)
@@ -70,6 +75,7 @@ struct MultipartRow: Sendable {
     init(startedAt: Timestamp, expiresAt: Timestamp) {
         self.startedAt = startedAt
         self.expiresAt = expiresAt
+        partExpiresAt = expiresAt
     }
 
     init(decoding bytes: [UInt8]) throws(CoreError) {
@@ -81,6 +87,7 @@ struct MultipartRow: Sendable {
         self.state = state
         startedAt = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
         expiresAt = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
+        partExpiresAt = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
         changeCount = try reader.readUInt64()
         setBackCount = try reader.readUInt64()
         frontier = try reader.readUInt16()
@@ -118,6 +125,7 @@ struct OpenMultipart: Sendable {
             modifiedAt: Timestamp(nanosecondsSinceEpoch: 0), referenceCount: references.count,
             attributes: attributes)
         var writer = ByteWriter(capacity: 512)
+        writer.append(MultipartRow.State.open.rawValue)
         writer.append(domainSlot)
         writer.append(algorithm.rawValue)
         writer.append(ChecksumAlgorithm.flags(of: checksums))
@@ -137,8 +145,14 @@ struct OpenMultipart: Sendable {
         self.references = references
     }
 
+    /// Whether contents are those of an upload that is still open.
+    static func isOpen(_ bytes: [UInt8]) -> Bool {
+        bytes.first == MultipartRow.State.open.rawValue
+    }
+
     init(key: String, decoding bytes: [UInt8]) throws(CoreError) {
         var reader = ByteReader(bytes.span)
+        _ = try reader.readUInt8()
         domainSlot = try reader.readUInt32()
         guard let algorithm = Digest.Algorithm(rawValue: try reader.readUInt8()) else {
             throw CoreError(.corrupted, "a multipart upload has an unknown digest algorithm")
@@ -172,6 +186,7 @@ struct CompletedMultipart: Sendable {
 
     func encoded() -> [UInt8] {
         var writer = ByteWriter(capacity: 512)
+        writer.append(MultipartRow.State.completed.rawValue)
         writer.append(etag)
         writer.append(parts)
         writer.appendLengthPrefixed(object.encoded(etag: etag))
@@ -186,6 +201,9 @@ struct CompletedMultipart: Sendable {
 
     init(key: String, decoding bytes: [UInt8]) throws(CoreError) {
         var reader = ByteReader(bytes.span)
+        guard try reader.readUInt8() == MultipartRow.State.completed.rawValue else {
+            throw CoreError(.corrupted, "a completed multipart upload has other contents")
+        }
         etag = try reader.readOctets16()
         parts = try reader.readOctets16()
         object = try ObjectDescription(

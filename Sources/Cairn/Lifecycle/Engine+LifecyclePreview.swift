@@ -15,7 +15,17 @@ extension Engine {
         let snapshot = try await read("previewing lifecycle rules") { (index) throws(IndexError) in
             try index.snapshot()
         }
-        let isVersioned = try await settings(of: id).versioning != .off
+        let settings = try await read("previewing lifecycle rules") {
+            [snapshot] (_) throws(IndexError) in
+            try snapshot.get(Tables.bucketSettings, id.octets.bytes)
+        }
+        let versioning =
+            try lower(
+                "previewing lifecycle rules",
+                core: { () throws(CoreError) in
+                    try settings.map { (row) throws(CoreError) in try BucketSettings(decoding: row)
+                    }
+                })?.versioning ?? .off
         var preview = LifecyclePreview()
         var released: [LinkName: UInt32] = [:]
         var position: LifecyclePosition? = LifecyclePosition()
@@ -26,13 +36,16 @@ extension Engine {
                 let plan = try await lifecyclePlan(of: key, bucket, at: now, in: snapshot)
                 guard current.phase == .objects || plan.latest == nil else { continue }
                 for step in plan.steps {
+                    var gone: ObjectRow? = step.row
                     if step.action == .expire {
                         preview.expiredObjectCount += 1
-                        if isVersioned { continue }
+                        gone = try await removedVersion(
+                            by: step.row, of: key, versioning, id, snapshot)
                     } else {
                         preview.removedVersionCount += 1
                     }
-                    for name in try await linkNames(of: key, step.row, in: id, snapshot) {
+                    guard let gone else { continue }
+                    for name in try await linkNames(of: key, gone, in: id, snapshot) {
                         released[name, default: 0] += 1
                     }
                 }
@@ -43,6 +56,25 @@ extension Engine {
         try await add(released, to: &preview, of: id, snapshot)
         try await addUploads(of: bucket, at: now, to: &preview, snapshot)
         return preview
+    }
+
+    // The version that a deletion of the latest one takes away for good: where versions are kept
+    // none, and while that is suspended the null version.
+    private func removedVersion(
+        by latest: ObjectRow, of key: String, _ versioning: Versioning, _ bucket: BucketID,
+        _ snapshot: any IndexSnapshot
+    ) async throws(StoreError) -> ObjectRow? {
+        switch versioning {
+        case .off: return latest
+        case .enabled: return nil
+        case .suspended: break
+        }
+        guard latest.token != 0 else { return latest }
+        let bytes = try await read("previewing lifecycle rules") {
+            [snapshot] (_) throws(IndexError) in
+            try Self.rowBytes(of: key, .null, in: bucket, snapshot)
+        }
+        return try bytes.map { (bytes) throws(StoreError) in try Self.decodeObject(bytes) }
     }
 
     private func linkNames(

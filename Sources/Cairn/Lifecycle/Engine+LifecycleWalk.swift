@@ -82,23 +82,38 @@ extension Engine {
         )
     }
 
+    private enum Walked {
+        case page
+        case end
+        /// The rules were changed: the walk begins anew with them.
+        case outdated
+    }
+
     /// Goes on with the walk over a bucket to its end.
-    func walk(_ bucket: LifecycleBucket, at now: Timestamp) async throws(StoreError) {
-        while try await walkPage(bucket, at: now) {
+    ///
+    /// - Returns: false when the rules were changed meanwhile.
+    func walk(
+        _ bucket: LifecycleBucket, at now: Timestamp, _ report: inout LifecycleReport
+    ) async throws(StoreError) -> Bool {
+        while true {
             try checkCancellation("applying lifecycle rules")
+            switch try await walkPage(bucket, at: now, &report) {
+            case .page: continue
+            case .end: return true
+            case .outdated: return false
+            }
         }
     }
 
-    // False when there is nothing to go on with.
     private func walkPage(
-        _ bucket: LifecycleBucket, at now: Timestamp
-    ) async throws(StoreError) -> Bool {
+        _ bucket: LifecycleBucket, at now: Timestamp, _ report: inout LifecycleReport
+    ) async throws(StoreError) -> Walked {
         let id = bucket.bucket.bucketID
         let rowKey = RowKey.object(id, "")
         let found = try await read("applying lifecycle rules") { (index) throws(IndexError) in
             try index.get(Tables.lifecycleKeys, rowKey)
         }
-        guard let found else { return false }
+        guard let found else { return .end }
         let moment = try RowKey.time(of: found)
         let position = LifecyclePosition(found.dropFirst(8))
         guard position.phase != .uploads else {
@@ -107,13 +122,17 @@ extension Engine {
         let (keys, next) = try await lifecycleKeys(of: id, after: position)
         var dues: [(String, Timestamp)] = []
         for key in keys {
-            let plan = try await lifecyclePlan(of: key, bucket, at: now)
-            let due = plan.steps.isEmpty ? plan.nextDue : now
-            if let due { dues.append((key, due)) }
+            do throws(StoreError) {
+                let plan = try await lifecyclePlan(of: key, bucket, at: now)
+                let due = plan.steps.isEmpty ? plan.nextDue : now
+                if let due { dues.append((key, due)) }
+            } catch {
+                // It keeps none behind it.
+                try report.note(error)
+            }
         }
-        return try await transact { [dues] (transaction) throws(StoreError) -> Bool in
-            // The rules were changed again: the walk begins anew.
-            guard try transaction.get(Tables.lifecycleKeys, rowKey) == found else { return true }
+        return try await transact { [dues] (transaction) throws(StoreError) -> Walked in
+            guard try transaction.isCurrent(bucket, walk: found) else { return .outdated }
             for (key, due) in dues {
                 // A write in between may have found something that is due before.
                 let known = try transaction.lifecycleDue(of: key, in: id)
@@ -121,44 +140,53 @@ extension Engine {
             }
             try transaction.setLifecycleDue(
                 next == nil ? nil : moment, of: "", in: id, position: next?.bytes ?? [])
-            return next != nil
+            return next == nil ? .end : .page
         }
     }
 
     // Uploads that were begun before the rules were given.
     private func walkUploads(
         _ bucket: LifecycleBucket, _ found: [UInt8], _ position: LifecyclePosition
-    ) async throws(StoreError) -> Bool {
+    ) async throws(StoreError) -> Walked {
         let id = bucket.bucket.bucketID
         let prefix = id.octets.bytes
         let moment = try RowKey.time(of: found)
-        return try await transact { (transaction) throws(StoreError) -> Bool in
-            guard try transaction.get(Tables.lifecycleKeys, RowKey.object(id, "")) == found else {
-                return true
-            }
+        return try await transact { (transaction) throws(StoreError) -> Walked in
+            guard try transaction.isCurrent(bucket, walk: found) else { return .outdated }
             let rows = try transaction.scan(
                 Tables.multipartUploads, from: prefix + position.name + [0], prefix: prefix,
                 limit: Self.walkedKeyCountMax)
             let settings = try transaction.settings(of: id)
             for row in rows {
-                let upload = try RowKey.multipartName(of: row.key).upload
-                let old = try Self.decodeMultipart(row.value)
-                guard old.state == .open,
-                    let end = settings.uploadEnd(of: upload.key, startedAt: old.startedAt),
-                    end < old.expiresAt
+                // One that is damaged keeps none behind it.
+                guard let upload = try? RowKey.multipartName(of: row.key).upload,
+                    let old = try? MultipartRow(decoding: row.value), old.state == .open
                 else { continue }
-                var changed = old
-                changed.expiresAt = end
+                let changed = old.expiring(by: settings, upload.key)
+                guard changed.expiresAt != old.expiresAt else { continue }
                 try transaction.putMultipart(changed, inPlaceOf: old, upload, in: id)
             }
             guard rows.count == Self.walkedKeyCountMax, let last = rows.last else {
                 try transaction.setLifecycleDue(nil, of: "", in: id)
-                return false
+                return .end
             }
             var next = position
             next.name = Array(last.key.dropFirst(prefix.count))
             try transaction.setLifecycleDue(moment, of: "", in: id, position: next.bytes)
-            return true
+            return .page
         }
+    }
+}
+
+extension Transaction {
+    /// Whether rules and walk are what they were.
+    fileprivate func isCurrent(
+        _ bucket: LifecycleBucket, walk found: [UInt8]
+    ) throws(StoreError) -> Bool {
+        let id = bucket.bucket.bucketID
+        guard try get(Tables.bucketSettings, id.octets.bytes) == bucket.settings else {
+            return false
+        }
+        return try get(Tables.lifecycleKeys, RowKey.object(id, "")) == found
     }
 }

@@ -52,9 +52,13 @@ struct LifecyclePlanner: Sendable {
                 return nil
             }
             guard isDeletable(row) else { return nil }
-            // Where versions are kept it is an older one from now on.
+            // Where versions are kept it is an older one from now on, and its delete marker may be
+            // all there is.
             for rule in rules {
-                if let older = rule.noncurrentExpiration { wait(until: now + .days(older.days)) }
+                if let older = rule.noncurrentExpiration {
+                    wait(until: older.keepingNewest > 0 ? now : now + .days(older.days))
+                }
+                if rule.removesExpiredDeleteMarkers { wait(until: now) }
             }
             hasKept = true
             return Step(action: .expire, row: row)

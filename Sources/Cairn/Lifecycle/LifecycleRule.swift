@@ -43,8 +43,8 @@ public struct LifecycleRule: Hashable, Sendable {
     public var byteCountMin: UInt64 = 0
     /// Only versions whose body has so many bytes at most.
     public var byteCountMax: UInt64 = .max
-    /// When the latest version goes: for good, or hidden by a delete marker where versions are
-    /// kept. Nil is never.
+    /// When the latest version goes: for good, or hidden by a delete marker where the bucket keeps
+    /// it. Nil is never.
     public var expiration: Expiration?
     /// When older versions go for good. Nil is never.
     public var noncurrentExpiration: NoncurrentExpiration?
@@ -83,10 +83,11 @@ public struct LifecycleReport: Hashable, Sendable {
     public internal(set) var removedVersionCount: UInt64 = 0
     /// Keys that were looked at.
     public internal(set) var evaluatedKeyCount: UInt64 = 0
-    /// Keys that were left for later because the customer key of their bucket may not be used.
+    /// Keys that were left for later because the customer key of their bucket cannot be used now.
     public internal(set) var lockedKeyCount: UInt64 = 0
-    /// Keys that were left alone because rows are damaged, which a verification names.
-    public internal(set) var damagedKeyCount: UInt64 = 0
+    /// Keys that were left for later for another reason: rows are damaged, which a verification
+    /// names, a locked version is in the way, or others write the key all the time.
+    public internal(set) var skippedKeyCount: UInt64 = 0
 
     /// Nothing yet.
     public init() {}

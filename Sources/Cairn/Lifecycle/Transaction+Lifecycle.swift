@@ -60,10 +60,13 @@ extension Transaction {
     }
 }
 
-extension BucketSettings {
-    /// When a multipart upload is given up at last, whatever parts it gets; nil is never.
-    func uploadEnd(of key: String, startedAt: Timestamp) -> Timestamp? {
-        dueRules.filter { $0.concerns(key) }.compactMap { $0.uploadPeriod.map { startedAt + $0 } }
-            .min()
+extension MultipartRow {
+    /// The same, given up when rules of the bucket want it, whatever parts it gets.
+    func expiring(by settings: BucketSettings, _ key: String) -> Self {
+        var row = self
+        row.expiresAt = settings.dueRules.filter { $0.concerns(key) }
+            .compactMap { $0.uploadPeriod.map { startedAt + $0 } }
+            .reduce(partExpiresAt, min)
+        return row
     }
 }

@@ -55,10 +55,13 @@ extension Engine {
     func openMultipart(
         _ upload: MultipartName, in bucket: BucketID, _ keys: BucketKeys
     ) async throws(StoreError) -> (OpenMultipart, BucketKeys) {
-        let contents = try await openContents(of: upload, in: bucket) {
-            (bytes) throws(CoreError) in
-            try OpenMultipart(key: upload.key, decoding: bytes)
+        let opened = try await openContents(of: upload, in: bucket) {
+            (bytes) throws(CoreError) -> OpenMultipart? in
+            guard OpenMultipart.isOpen(bytes) else { return nil }
+            return try OpenMultipart(key: upload.key, decoding: bytes)
         }
+        // Completed since its row was read.
+        guard let contents = opened else { throw MultipartUpload.unknown }
         var keys = keys
         keys.domain = try await self.keys.domain(contents.domainSlot, for: keys)
         return (contents, keys)

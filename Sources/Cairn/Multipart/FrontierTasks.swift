@@ -41,6 +41,13 @@ final class FrontierTasks: Sendable {
         }
     }
 
+    /// Has the work on an upload end soon, and waits for that.
+    func interrupt(_ id: MultipartUploadID) async {
+        guard let task = state.withLock({ $0.entries[id]?.task }) else { return }
+        task.cancel()
+        await task.value
+    }
+
     /// Waits until nobody is at work on an upload.
     func wait(for id: MultipartUploadID) async {
         while let task = state.withLock({ $0.entries[id]?.task }) { await task.value }
@@ -59,7 +66,7 @@ final class FrontierTasks: Sendable {
     // Ends the work, unless somebody came by.
     private func isWantedAgain(_ id: MultipartUploadID) -> Bool {
         state.withLock { state in
-            guard !state.isStopped, state.entries[id]?.isWantedAgain == true else {
+            guard !Task.isCancelled, state.entries[id]?.isWantedAgain == true else {
                 state.entries[id] = nil
                 return false
             }

@@ -191,8 +191,10 @@ public final class MultipartUpload: Sendable {
         checksums: [Checksum] = [], if condition: WriteCondition = .none
     ) async throws(StoreError) -> ObjectDescription {
         while true {
-            await settle()
             let keys = try await bucket.keys()
+            // What lacks of the digest is computed here, so that a cancelled call ends.
+            await engine.frontiers.interrupt(id)
+            try await engine.advanceFrontier(of: name, in: bucketID, keys)
             guard let row = try await engine.multipartRow(name, in: bucketID) else {
                 throw Self.unknown
             }
@@ -208,7 +210,7 @@ public final class MultipartUpload: Sendable {
         }
     }
 
-    /// Waits for what is being digested now, so that nobody reads it again.
+    /// Waits for what is being digested now; for tests.
     func settle() async { await engine.frontiers.wait(for: id) }
 
     // MARK: -

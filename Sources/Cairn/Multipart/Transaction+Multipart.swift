@@ -89,8 +89,8 @@ extension Transaction {
         if row.frontier == number - 1, part.base.isMet(before: number, row) {
             row.frontier = number
         }
-        let end = try settings(of: bucket).uploadEnd(of: upload.key, startedAt: row.startedAt)
-        row.expiresAt = min(max(row.expiresAt, expiry), end ?? expiry)
+        row.partExpiresAt = max(row.partExpiresAt, expiry)
+        row = row.expiring(by: try settings(of: bucket), upload.key)
         try putMultipart(row, inPlaceOf: old, upload, in: bucket)
     }
 

@@ -275,7 +275,7 @@ extension Engine {
         }
     }
 
-    private static func rowBytes(
+    static func rowBytes(
         of key: String, _ version: ObjectVersionID?, in bucket: BucketID, _ reader: any IndexReader
     ) throws(IndexError) -> [UInt8]? {
         let latest = try reader.get(Tables.objects, RowKey.object(bucket, key))

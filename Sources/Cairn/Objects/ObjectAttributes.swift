@@ -61,9 +61,11 @@ public struct ObjectAttributes: Hashable, Sendable {
         (4, \.contentLanguage), (5, \.expires),
     ]
 
+    /// Checks the limits; for implementations of buckets other than Cairn's own.
+    ///
     /// - Throws: ``StoreError`` with code `limitExceeded`, or `invalidArgument` (a control
     ///   character in a header or in metadata, which servers send as headers; an empty name).
-    func check() throws(StoreError) {
+    public func check() throws(StoreError) {
         try Self.check(header: contentType, byteCountMax: Self.contentTypeByteCountMax)
         for (_, path) in Self.headers {
             try Self.check(header: self[keyPath: path] ?? "", byteCountMax: Self.headerByteCountMax)

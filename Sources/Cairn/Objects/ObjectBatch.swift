@@ -25,33 +25,52 @@ public struct ObjectBatch: Sendable {
     /// transaction, with room for one object that has as many as an object can.
     public static let referenceCountMax = 2 * ObjectDescription.referenceCountMax
 
-    enum Body: Sendable {
+    /// Where the body of an object comes from.
+    public enum Body: Sendable {
+        /// From memory.
         case bytes([UInt8])
+        /// A blob of the bucket, or the body of an operation before this one.
         case blob(Digest)
+        /// What a session of the bucket has received.
         case session(UploadSession)
     }
 
     /// What becomes of the tags or the references of an object; nil leaves them as they are.
-    struct Update: Sendable {
-        var tags: [String: String]?
-        var references: [Digest]?
+    public struct Update: Sendable {
+        /// All tags that it has then.
+        public var tags: [String: String]?
+        /// All references that it has then.
+        public var references: [Digest]?
     }
 
-    enum Action: Sendable {
+    /// What is done.
+    public enum Action: Sendable {
+        /// Nothing, but that the condition must hold.
         case check
+        /// An object is written.
         case put(Body, ObjectAttributes, references: [Digest])
+        /// An object is changed that must be there.
         case update(Update)
+        /// An object is deleted, if it is there.
         case delete
+        /// A blob is deleted, if it is there and no object refers to it.
         case deleteBlob(Digest)
+        /// A blob stays at least until so long after the commit; it must be there.
+        case leaseBlob(Digest, Duration)
     }
 
-    struct Operation: Sendable {
-        var key: String
-        var condition: WriteCondition
-        var action: Action
+    /// One step of a batch; for implementations of buckets other than Cairn's own.
+    public struct Operation: Sendable {
+        /// The object that it concerns; empty for blobs.
+        public var key: String
+        /// When the batch may take place; none for blobs.
+        public var condition: WriteCondition
+        /// What is done.
+        public var action: Action
     }
 
-    private(set) var operations: [Operation] = []
+    /// What the batch does, in order.
+    public private(set) var operations: [Operation] = []
 
     /// How many operations there are.
     public var count: Int { operations.count }
@@ -123,14 +142,22 @@ public struct ObjectBatch: Sendable {
         add("", .none, .deleteBlob(digest))
     }
 
+    /// Lets a blob that is leased, or kept by objects alone, stay so long at least; see
+    /// ``Bucket/stat(_:leasingFor:)``. It must be there, or come with an operation before this one.
+    public mutating func leaseBlob(_ digest: Digest, for duration: Duration) {
+        add("", .none, .leaseBlob(digest, duration))
+    }
+
     private mutating func add(_ key: String, _ condition: WriteCondition, _ action: Action) {
         operations.append(Operation(key: key, condition: condition, action: action))
     }
 
     // MARK: -
 
+    /// Looks at the form of the batch alone; for implementations of buckets other than Cairn's own.
+    ///
     /// - Throws: ``BatchError`` with code `limitExceeded`, `invalidArgument`, `keyInvalid`.
-    func check() throws(BatchError) {
+    public func check() throws(BatchError) {
         try Self.check(operations.count, Self.operationCountMax, "operations")
         var byteCount = 0
         var referenceCount = 0
@@ -171,7 +198,7 @@ extension ObjectBatch.Operation {
     fileprivate var isWriting: Bool {
         switch action {
         case .put, .update, .delete: true
-        case .check, .deleteBlob: false
+        case .check, .deleteBlob, .leaseBlob: false
         }
     }
 
@@ -183,17 +210,25 @@ extension ObjectBatch.Operation {
         switch action {
         case .put(_, _, let references): references.count
         case .update(let update): update.references?.count ?? 0
-        case .check, .delete, .deleteBlob: 0
+        case .check, .delete, .deleteBlob, .leaseBlob: 0
         }
     }
 
     fileprivate func check() throws(StoreError) {
-        if case .deleteBlob = action { return }
+        switch action {
+        case .deleteBlob: return
+        case .leaseBlob(_, let duration):
+            guard duration > .zero else {
+                throw StoreError(.invalidArgument, "a lease lasts longer than nothing")
+            }
+            return
+        case .check, .put, .update, .delete: break
+        }
         try Names.checkObjectKey(key)
         switch action {
         case .put(_, let attributes, _): try attributes.check()
         case .update(let update): try ObjectAttributes.check(tags: update.tags ?? [:])
-        case .check, .delete, .deleteBlob: break
+        case .check, .delete, .deleteBlob, .leaseBlob: break
         }
     }
 }
@@ -215,7 +250,8 @@ public struct BatchError: Error, Hashable, Sendable, CustomStringConvertible {
         operation.map { "operation \($0): \(error)" } ?? error.description
     }
 
-    init(_ error: StoreError, operation: Int?) {
+    /// Reports an error; for implementations of buckets other than Cairn's own.
+    public init(_ error: StoreError, operation: Int?) {
         self.operation = operation
         self.error = error
     }

@@ -32,6 +32,19 @@ public enum WriteCondition: Hashable, Sendable {
     /// Only if some object has the key (`If-Match: *`).
     case ifExists
 
+    /// Whether the condition holds for an object; for implementations of buckets other than Cairn's
+    /// own.
+    ///
+    /// - Parameter etag: of the object; nil when there is none.
+    public func holds(for etag: ETag?) -> Bool {
+        switch self {
+        case .none: true
+        case .ifNoneMatch: etag == nil
+        case .ifMatch(let wanted): etag == wanted
+        case .ifExists: etag != nil
+        }
+    }
+
     func holds(for row: ObjectRow?) -> Bool {
         switch self {
         case .none: true
@@ -70,8 +83,11 @@ public struct ReadCondition: Hashable, Sendable {
         self.ifUnmodifiedSince = ifUnmodifiedSince
     }
 
+    /// Decides whether a read of an object is to be answered; for implementations of buckets other
+    /// than Cairn's own.
+    ///
     /// - Throws: ``StoreError`` with code `preconditionFailed` or `notModified`.
-    func check(_ object: ObjectDescription) throws(StoreError) {
+    public func check(_ object: ObjectDescription) throws(StoreError) {
         if let ifMatch {
             guard ifMatch.contains(object.etag) else { throw Transaction.conditionFailed }
         } else if let ifUnmodifiedSince, object.isModified(since: ifUnmodifiedSince) {

@@ -53,6 +53,11 @@ public struct ObjectDescription: Hashable, Sendable {
         self.checksums = checksums
     }
 
+    /// Checks the form of a key; for implementations of buckets other than Cairn's own.
+    ///
+    /// - Throws: ``StoreError`` with code `keyInvalid`.
+    public static func checkKey(_ key: String) throws(StoreError) { try Names.checkObjectKey(key) }
+
     /// The same as another version.
     func named(_ versionID: ObjectVersionID) -> Self {
         Self(

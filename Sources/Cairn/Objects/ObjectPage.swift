@@ -63,6 +63,13 @@ public struct ObjectCursor: Hashable, Sendable, LosslessStringConvertible {
     /// The text form of the cursor, for URLs.
     public var description: String { Hex.encode([kind.rawValue] + name) }
 
+    /// Whether a key lies behind the position; for implementations of buckets other than Cairn's
+    /// own.
+    public func precedes(_ key: String) -> Bool {
+        guard let first = firstKey(in: []) else { return false }
+        return !key.utf8.lexicographicallyPrecedes(first)
+    }
+
     /// The first row key that may follow, given what all row keys of the bucket begin with; nil
     /// when none can.
     func firstKey(in bucket: [UInt8]) -> [UInt8]? {

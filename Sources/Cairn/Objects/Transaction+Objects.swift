@@ -54,8 +54,7 @@ extension Transaction {
         let settings = try settings(of: bucket)
         let versioning = settings.versioning
         var object = object
-        object.row.sequence = try nextSequence(
-            of: key, old, at: object.row.modifiedAt, versioning, in: bucket)
+        object.row.sequence = try nextSequence(of: key, old, versioning, in: bucket)
         let replaced = try makeRoom(for: object.row.token, of: key, old, versioning, in: bucket)
         try replaced?.lock.checkDeletable(at: now, bypassingGovernance: false)
         try write(object, inPlaceOf: replaced, in: bucket)
@@ -85,8 +84,7 @@ extension Transaction {
     ) throws(StoreError) {
         let settings = try settings(of: bucket)
         let versioning = settings.versioning
-        let sequence = try nextSequence(
-            of: key, old, at: marker.modifiedAt, versioning, in: bucket)
+        let sequence = try nextSequence(of: key, old, versioning, in: bucket)
         let replaced = try makeRoom(for: marker.token, of: key, old, versioning, in: bucket)
         if let replaced {
             try replaced.lock.checkDeletable(at: now, bypassingGovernance: false)
@@ -200,16 +198,16 @@ extension Transaction {
 
     // MARK: -
 
-    // Behind all versions there are, also when the clock was set back.
+    // Behind all versions there are, also when the clock was set back. The time at which the
+    // version came, whenever its body was written: from then on the one before is an older one.
     private func nextSequence(
-        of key: String, _ latest: ObjectRow?, at moment: Timestamp, _ versioning: Versioning,
-        in bucket: BucketID
+        of key: String, _ latest: ObjectRow?, _ versioning: Versioning, in bucket: BucketID
     ) throws(StoreError) -> UInt64 {
         var newest = latest?.sequence ?? 0
         if versioning != .off {
             newest = max(newest, try newestOlderVersion(of: key, in: bucket)?.sequence ?? 0)
         }
-        return max(UInt64(clamping: moment.nanosecondsSinceEpoch), newest + 1)
+        return max(UInt64(clamping: now.nanosecondsSinceEpoch), newest + 1)
     }
 
     /// Makes the latest version an older one, unless the new one replaces it.

@@ -256,8 +256,15 @@ struct IndexRebuild {
         return count
     }
 
-    // When anything is due was only in the index.
+    // When anything is due was only in the index, and so were events.
     private func scheduleLifecycle() async throws(StoreError) {
+        for try await rows in pages(of: Tables.buckets) {
+            try await engine.transact { (transaction) throws(StoreError) in
+                for row in rows {
+                    try transaction.beginEvents(of: RowKey.bucketID(of: row.key))
+                }
+            }
+        }
         let now = engine.clock.now()
         for try await rows in pages(of: Tables.bucketSettings) {
             for row in rows {

@@ -25,11 +25,19 @@ struct Maintenance: Service {
         var scrub = ScrubConfiguration()
         scrub.byteRateMax = configuration.maintenanceByteRateMax
         scrub.byteCountMax = configuration.scrubByteCount
-        do throws(StoreError) {
+        await reporting { () throws(StoreError) in
             for key in try await store.keyService?.runSchedule() ?? [] {
                 logger.notice("customer key destroyed", metadata: ["key": "\(key)"])
             }
-            try await store.applyLifecycle()
+        }
+        await reporting { () throws(StoreError) in
+            let report = try await store.applyLifecycle()
+            guard report.skippedKeyCount > 0 else { return }
+            logger.warning(
+                "lifecycle rules could not be applied to some keys",
+                metadata: ["keys": "\(report.skippedKeyCount)"])
+        }
+        await reporting { () throws(StoreError) in
             let swept = try await store.sweep()
             let compacted = try await store.compact(compaction)
             let scrubbed = try await store.scrub(scrub)
@@ -46,6 +54,13 @@ struct Maintenance: Service {
                     "freed-bytes": "\(compacted.freedByteCount)",
                     "moved-bytes": "\(compacted.movedByteCount)",
                 ])
+        }
+    }
+
+    // What fails keeps nothing else from being done.
+    private func reporting(_ work: () async throws(StoreError) -> Void) async {
+        do throws(StoreError) {
+            try await work()
         } catch {
             guard error.code != .cancelled, error.code != .closed else { return }
             logger.error("maintenance failed", metadata: ["cause": "\(error)"])
