@@ -35,8 +35,10 @@ let package = Package(
         .library(name: "CairnRegistry", targets: ["CairnRegistry"]),
         .library(name: "CairnServer", targets: ["CairnServer"]),
         .library(name: "CairnPKCS11", targets: ["CairnPKCS11"]),
+        .library(name: "CairnDriver", targets: ["CairnDriver"]),
         .library(name: "CairnTesting", targets: ["CairnTesting"]),
         .executable(name: "cairn", targets: ["cairn"]),
+        .executable(name: "tiny-registry", targets: ["tiny-registry"]),
     ],
     dependencies: [
         // Option parsing, help texts and shell completion of the command line tool.
@@ -96,6 +98,15 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ], swiftSettings: strict),
+        // A path-based storage driver, for registries that were written for one.
+        .target(name: "CairnDriver", dependencies: ["Cairn", "CairnCore"], swiftSettings: strict),
+        // The code of the guides.
+        .target(
+            name: "CairnExamples",
+            dependencies: [
+                "Cairn", "CairnCore", .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ], swiftSettings: strict),
         .target(
             name: "CairnTesting",
             dependencies: ["Cairn", "CairnCore", "CairnIndex", "CairnKeys", "CairnSegments"],
@@ -107,6 +118,12 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], path: "Tools/cairn", swiftSettings: strict, linkerSettings: boundAtStart),
+
+        .executableTarget(
+            name: "tiny-registry",
+            dependencies: [
+                "Cairn", "CairnExamples", .product(name: "Hummingbird", package: "hummingbird"),
+            ], path: "Tools/tiny-registry", swiftSettings: strict, linkerSettings: boundAtStart),
 
         // MARK: Tests
 
@@ -152,6 +169,21 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+            ], swiftSettings: settings),
+        .testTarget(
+            name: "CairnDriverTests",
+            dependencies: [
+                "Cairn", "CairnCore", "CairnDriver", "CairnTesting", "CairnTestSupport",
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "CairnExampleTests",
+            dependencies: [
+                "Cairn", "CairnCore", "CairnExamples", "CairnTesting", "CairnTestSupport",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
             ], swiftSettings: settings),
         .testTarget(
             name: "CairnCommandTests", dependencies: ["cairn", "CairnTestSupport"],

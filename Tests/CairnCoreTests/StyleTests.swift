@@ -203,6 +203,9 @@ struct Layer: Sendable {
             module: "CairnServer", imports: ["Cairn", "CairnCore", "CairnKeys", "CairnRegistry"],
             systemModules: nil),
         Layer(module: "CairnTesting", imports: store, systemModules: nil),
+        Layer(module: "CairnDriver", imports: ["Cairn", "CairnCore"], systemModules: nil),
+        Layer(module: "CairnExamples", imports: ["Cairn", "CairnCore"], systemModules: nil),
+        Layer(module: "tiny-registry", imports: ["Cairn", "CairnExamples"], systemModules: nil),
         Layer(
             module: "cairn",
             imports: ["Cairn", "CairnCore", "CairnKeys", "CairnRegistry", "CairnServer"],

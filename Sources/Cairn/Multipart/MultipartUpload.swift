@@ -92,6 +92,65 @@ public final class MultipartUpload: Sendable {
         return try await finish(session, part)
     }
 
+    /// Keeps a blob of the bucket as a part. Durable on return.
+    ///
+    /// Costs the same whatever the size, as long as the blob lies in the deduplication domain of
+    /// the upload; else its bytes are read and written. They are read once for the digest of the
+    /// object.
+    ///
+    /// - Throws: ``StoreError`` with code `blobUnknown`, and as ``putPart(_:_:expecting:)``.
+    @discardableResult
+    public func putPart(
+        _ number: Int, blob digest: Digest
+    ) async throws(StoreError) -> PartDescription {
+        let checked = try Self.check(number)
+        let keys = try await bucket.keys()
+        while true {
+            _ = try await openRow()
+            let (_, partKeys) = try await engine.openMultipart(name, in: bucketID, keys)
+            guard let (link, capability) = try await engine.find(digest, in: bucketID, keys) else {
+                throw Bucket.unknown(digest)
+            }
+            guard let root = capability.root, root.domainSlot == partKeys.domain.slot,
+                let rootID = link.rootID
+            else { return try await putPart(copying: digest, checked) }
+            let row = try await engine.preparePart(
+                .tree(root.layout, root.entry), rootID: rootID, byteCount: capability.byteCount,
+                digests: nil, revision: UUIDText.random(from: engine.random),
+                modifiedAt: engine.clock.now(), checked, of: id, in: bucketID, keys)
+            let name = keys.linkName(of: digest)
+            let expiry = row.modifiedAt + engine.configuration.multipartLifetime
+            let isDone = try await engine.transact {
+                [bucketID, upload = self.name]
+                (transaction) throws(StoreError) -> Bool in
+                // Deleted and stored anew since.
+                guard try transaction.link(bucketID, name)?.rootID == rootID else { return false }
+                try transaction.changeReferences([rootID: 1])
+                try transaction.putPart(
+                    PreparedPart(row: row, base: .none), checked, of: upload, in: bucketID,
+                    expiringAt: expiry)
+                return true
+            }
+            guard isDone else { continue }
+            digestInBackground(partKeys)
+            return row.describe(checked)
+        }
+    }
+
+    private func putPart(
+        copying digest: Digest, _ number: PartNumber
+    ) async throws(StoreError) -> PartDescription {
+        let blob = try await bucket.openBlob(digest)
+        let (session, part) = try await beginPart(number, expecting: nil)
+        do throws(StoreError) {
+            for try await buffer in blob.bytes() { try await session.append(buffer.span) }
+        } catch {
+            await discard(session)
+            throw error
+        }
+        return try await finish(session, part)
+    }
+
     /// Lists the parts in the order of their numbers.
     ///
     /// - Parameters:
@@ -223,6 +282,13 @@ public final class MultipartUpload: Sendable {
         return PartNumber(number)
     }
 
+    private func openRow() async throws(StoreError) -> MultipartRow {
+        guard let row = try await engine.multipartRow(name, in: bucketID), row.state == .open,
+            engine.clock.now() < row.expiresAt
+        else { throw Self.unknown }
+        return row
+    }
+
     /// What is decided of a part before its first byte comes.
     private struct BegunPart {
         var number: PartNumber
@@ -235,9 +301,7 @@ public final class MultipartUpload: Sendable {
         _ number: PartNumber, expecting expected: Digest?
     ) async throws(StoreError) -> (UploadSession, BegunPart) {
         let keys = try await bucket.keys()
-        guard let row = try await engine.multipartRow(name, in: bucketID), row.state == .open,
-            engine.clock.now() < row.expiresAt
-        else { throw Self.unknown }
+        let row = try await openRow()
         let (contents, partKeys) = try await engine.openMultipart(name, in: bucketID, keys)
         var part = BegunPart(number: number, base: .none, expected: expected, keys: partKeys)
         // One that is not in sequence is digested only for whoever expects something.
@@ -264,13 +328,17 @@ public final class MultipartUpload: Sendable {
             await discard(session)
             throw error
         }
-        engine.frontiers.run(id) { [engine, name, bucketID, keys = part.keys] in
+        digestInBackground(part.keys)
+        return row.describe(part.number)
+    }
+
+    private func digestInBackground(_ keys: BucketKeys) {
+        engine.frontiers.run(id) { [engine, name, bucketID] in
             // What keeps this from its end keeps the completion from its end, which reports it.
             do throws(StoreError) {
                 try await engine.advanceFrontier(of: name, in: bucketID, keys)
             } catch {}
         }
-        return row.describe(part.number)
     }
 
     // Frees what the session of a part has checkpointed, for nobody goes on with it. What cannot be
