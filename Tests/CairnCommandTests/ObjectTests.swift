@@ -169,4 +169,159 @@ import Testing
         _ = await server.firstLine()
         return server
     }
+
+    @Test(arguments: [false, true])
+    func `objects are locked, and rules are set, tried and applied`(
+        throughServer: Bool
+    ) async throws {
+        let tool = try await CairnTool.withBucket()
+        let server = try throughServer ? await Self.server(tool) : nil
+        let file = try tool.file("noise", noise(50_000))
+        _ = try await tool.succeed("object", "put", "app/web", "key", file)
+        #expect(
+            try await tool.succeed("object", "lock", "app/web", "key").text.contains("none"))
+        let until = "2100-01-01T00:00:00Z"
+        let locked = try await tool.succeed(
+            "object", "lock", "app/web", "key", "--retain", "governance", "--until", until,
+            "--hold", "on", "--json")
+        let lock = try #require(try object(locked.text)["lock"] as? [String: Any])
+        #expect(lock["mode"] as? String == "governance" && lock["retainUntil"] as? String == until)
+        #expect(lock["legalHold"] as? Bool == true)
+        #expect(try await tool.run("object", "rm", "app/web", "key").exitCode == 4)
+        #expect(try await tool.run("object", "put", "app/web", "key", file).exitCode == 4)
+        #expect(try await tool.run("bucket", "rm", "app/web", "--force").exitCode == 4)
+        #expect(
+            try await tool.succeed("object", "head", "app/web", "key").text
+                .contains("governance until \(until)"))
+        _ = try await tool.succeed("object", "lock", "app/web", "key", "--hold", "off")
+        #expect(
+            try await tool.run("object", "rm", "app/web", "key", "--version", "null").exitCode == 4)
+        for options in [
+            ["--retain", "governance"], ["--until", until], ["--hold", "maybe"],
+            ["--retain", "forever", "--until", until],
+            ["--retain", "governance", "--until", "tomorrow"],
+        ] {
+            #expect(
+                try await tool.run(["object", "lock", "app/web", "key"] + options).exitCode == 64)
+        }
+        _ = try await tool.succeed(
+            "object", "rm", "app/web", "key", "--version", "null", "--bypass-governance")
+
+        let rules = try tool.file(
+            "rules.json",
+            Array(
+                """
+                [{"id":"old","prefix":"builds/","expirationDate":"2020-01-01T00:00:00Z"},
+                {"id":"rest","enabled":false,"expirationDays":3,"tags":{"a":"b"}}]
+                """.utf8))
+        _ = try await tool.succeed("object", "put", "app/web", "builds/1", file)
+        _ = try await tool.succeed("object", "put", "app/web", "other", file)
+        let preview = try object(
+            try await tool.succeed(
+                "bucket", "lifecycle", "preview", "app/web", rules, "--json"
+            ).text)
+        #expect(preview["expiredObjectCount"] as? Int == 1)
+        // The other object has the same body.
+        #expect(preview["freedByteCount"] as? Int == 0)
+        _ = try await tool.succeed("bucket", "lifecycle", "set", "app/web", rules)
+        let set = try await tool.succeed("bucket", "lifecycle", "get", "app/web").text
+        #expect(set.contains("\"old\"") && set.contains("2020-01-01T00:00:00Z"))
+        _ = try await tool.succeed(
+            "bucket", "lifecycle", "set", "app/web", "-", input: Array(set.utf8))
+        // A running server may have been there first.
+        _ = try await tool.succeed("bucket", "lifecycle", "apply")
+        #expect(try await tool.run("object", "head", "app/web", "builds/1").exitCode == 3)
+        let bad = try tool.file("bad.json", Array(#"[{"id":"x","expirationDays":0}]"#.utf8))
+        #expect(try await tool.run("bucket", "lifecycle", "set", "app/web", bad).exitCode == 64)
+        #expect(try await tool.run("bucket", "lifecycle", "set", "app/web", file).exitCode == 64)
+
+        let events = try await tool.succeed("bucket", "events", "app/web", "--json").text
+            .split(separator: "\n").map { try object(String($0)) }
+        #expect(events.contains { $0["cause"] as? String == "lifecycle" })
+        let last = try #require(events.last?["cursor"] as? String)
+        #expect(
+            try await tool.succeed("bucket", "events", "app/web", "--after", last).text.isEmpty)
+        let gone = String(repeating: "0", count: 31) + "1"
+        #expect(try await tool.run("bucket", "events", "app/web", "--after", gone).exitCode == 4)
+        if let server { #expect(await server.stop() == 0) }
+    }
+
+    @Test(arguments: [false, true])
+    func `a directory and a bucket are made equal, in both directions`(
+        throughServer: Bool
+    ) async throws {
+        let tool = try await CairnTool.withBucket()
+        let server = try throughServer ? await Self.server(tool) : nil
+        let source = tool.path("source")
+        let manager = FileManager.default
+        try manager.createDirectory(
+            atPath: source + "/deep/er", withIntermediateDirectories: true)
+        let contents: [String: [UInt8]] = [
+            "a": noise(100_000), "deep/b": [], "deep/er/c": [1, 2, 3], "ä ö": noise(20_000),
+        ]
+        for (name, bytes) in contents {
+            try Data(bytes).write(to: URL(fileURLWithPath: source + "/" + name))
+        }
+        try manager.createSymbolicLink(
+            atPath: source + "/link", withDestinationPath: "/etc/passwd")
+        let dry = try object(
+            try await tool.succeed(
+                "object", "sync", source, "app/web", "site/", "--dry-run", "--json"
+            ).text)
+        #expect(dry["copiedCount"] as? Int == 4)
+        #expect(try await tool.succeed("object", "ls", "app/web").text.isEmpty)
+        _ = try await tool.succeed("object", "sync", source, "app/web", "site/")
+        for (name, bytes) in contents {
+            let got = try await tool.succeed("object", "get", "app/web", "site/" + name)
+            #expect(got.output == bytes)
+        }
+        let again = try object(
+            try await tool.succeed("object", "sync", source, "app/web", "site/", "--json").text)
+        #expect(again["copiedCount"] as? Int == 0 && again["equalCount"] as? Int == 4)
+
+        let target = tool.path("target")
+        _ = try await tool.succeed("object", "sync", target, "app/web", "site/", "--back")
+        for (name, bytes) in contents { #expect(try read(target + "/" + name) == bytes) }
+        #expect(!manager.fileExists(atPath: target + "/link"))
+        // Other bytes of the same length, a file too many, an object too many.
+        try Data([3, 2, 1]).write(to: URL(fileURLWithPath: target + "/deep/er/c"))
+        try Data([1]).write(to: URL(fileURLWithPath: target + "/extra"))
+        let back = try object(
+            try await tool.succeed(
+                "object", "sync", target, "app/web", "site/", "--back", "--delete", "--json"
+            ).text)
+        #expect(back["copiedCount"] as? Int == 1 && back["removedCount"] as? Int == 1)
+        #expect(try read(target + "/deep/er/c") == [1, 2, 3])
+        #expect(!manager.fileExists(atPath: target + "/extra"))
+        try manager.removeItem(atPath: source + "/a")
+        _ = try await tool.succeed("object", "sync", source, "app/web", "site/", "--delete")
+        #expect(try await tool.run("object", "head", "app/web", "site/a").exitCode == 3)
+        #expect(try await tool.run("object", "sync", tool.path("none"), "app/web").exitCode == 8)
+        if let server { #expect(await server.stop() == 0) }
+    }
+
+    @Test func `keys that lead out of a directory are not written`() async throws {
+        let tool = try await CairnTool.withBucket()
+        let file = try tool.file("noise", noise(10))
+        for key in ["../out", "a/../../out", "/abs", "a//b", "dir/", "."] {
+            _ = try await tool.succeed("object", "put", "app/web", key, file)
+            let target = tool.path("target")
+            let synced = try await tool.run("object", "sync", target, "app/web", "--back")
+            #expect(synced.exitCode == 64)
+            #expect(!FileManager.default.fileExists(atPath: tool.path("out")))
+            _ = try await tool.succeed("object", "rm", "app/web", key)
+        }
+        // Nor through a link.
+        let outside = tool.path("outside")
+        let target = tool.path("linked")
+        for path in [outside, target] {
+            try FileManager.default.createDirectory(
+                atPath: path, withIntermediateDirectories: true)
+        }
+        try FileManager.default.createSymbolicLink(
+            atPath: target + "/dir", withDestinationPath: outside)
+        _ = try await tool.succeed("object", "put", "app/web", "dir/file", file)
+        #expect(try await tool.run("object", "sync", target, "app/web", "--back").exitCode == 8)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: outside).isEmpty)
+    }
 }

@@ -121,7 +121,7 @@ extension Failure {
             "accountUnknown", "objectUnknown", "keyUnknown":
             3
         case "storeExists", "bucketExists", "bucketNotEmpty", "blobReferenced", "aliasExists",
-            "preconditionFailed":
+            "preconditionFailed", "objectLocked", "eventsLost":
             4
         case "corrupted", "digestMismatch", "unsound": 5
         case "storeLocked", "uploadBusy", "unreachable": 6

@@ -9,7 +9,8 @@ struct BucketCommand: AsyncParsableCommand {
         abstract: "Create, list, describe and remove buckets, and govern their keys.",
         subcommands: [
             Create.self, List.self, Describe.self, Remove.self, SetKey.self, RotateKey.self,
-            Rewrap.self, Shred.self, Purge.self, Versions.self,
+            Rewrap.self, Shred.self, Purge.self, Versions.self, BucketLifecycleCommand.self,
+            BucketEventsCommand.self,
         ])
 
     /// Creates a bucket.

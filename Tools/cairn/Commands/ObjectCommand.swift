@@ -15,6 +15,7 @@ struct ObjectCommand: AsyncParsableCommand {
         subcommands: [
             ObjectPutCommand.self, ObjectGetCommand.self, ObjectListCommand.self,
             ObjectVersionsCommand.self, Head.self, Copy.self, Move.self, Remove.self, Tag.self,
+            ObjectLockCommand.self, ObjectSyncCommand.self,
         ])
 
     /// Describes an object.
@@ -54,6 +55,8 @@ struct ObjectCommand: AsyncParsableCommand {
             for (name, value) in attributes.tags.sorted(by: { $0.key < $1.key }) {
                 rows.append((Output.printable("tag \(name)"), Output.printable(value)))
             }
+            rows += (object.checksums ?? []).map { ("checksum", $0) }
+            rows += object.lock?.rows ?? []
             try Output.table(rows)
         }
     }
@@ -107,7 +110,13 @@ struct ObjectCommand: AsyncParsableCommand {
 
         @OptionGroup var version: VersionOption
 
+        @Flag(help: "Remove the version although a retention in governance mode keeps it.")
+        var bypassGovernance = false
+
         func validate() throws {
+            if bypassGovernance, version.version == nil {
+                throw ValidationError("--bypass-governance goes with --version.")
+            }
             guard ifMatch != nil || version.version != nil else { return }
             guard keys.count == 1 else {
                 throw ValidationError("--if-match and --version go with one object.")
@@ -121,7 +130,8 @@ struct ObjectCommand: AsyncParsableCommand {
             try await withAccess { access in
                 for key in keys {
                     if let version = version.version {
-                        try await access.deleteVersion(version, ofObject: key, in: bucket)
+                        try await access.deleteVersion(
+                            version, ofObject: key, in: bucket, bypassGovernance: bypassGovernance)
                     } else {
                         try await access.deleteObject(key, in: bucket, ifMatch: ifMatch)
                     }

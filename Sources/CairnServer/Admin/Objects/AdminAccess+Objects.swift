@@ -45,13 +45,56 @@ extension AdminAccess {
     }
 
     /// Removes a version of an object for good. Durable on return.
+    ///
+    /// - Parameter bypassGovernance: whether a retention in governance mode counts for nothing.
     public func deleteVersion(
-        _ version: String, ofObject key: String, in bucket: String
+        _ version: String, ofObject key: String, in bucket: String, bypassGovernance: Bool = false
     ) async throws(AdminError) {
         guard
             case .done = try await perform(
-                .deleteVersion(bucket: bucket, key: key, version: version))
+                .deleteVersion(
+                    bucket: bucket, key: key, version: version,
+                    bypassGovernance: bypassGovernance))
         else { throw AdminClient.malformed }
+    }
+
+    /// The lifecycle rules of a bucket; sets them first, if asked. Durable on return.
+    public func lifecycle(
+        of bucket: String, setting rules: [LifecycleRuleInfo]? = nil
+    ) async throws(AdminError) -> [LifecycleRuleInfo] {
+        guard case .lifecycle(let rules) = try await perform(.lifecycle(bucket: bucket, rules))
+        else { throw AdminClient.malformed }
+        return rules
+    }
+
+    /// What lifecycle rules would do to a bucket now; nil is its own.
+    public func previewLifecycle(
+        of bucket: String, trying rules: [LifecycleRuleInfo]? = nil
+    ) async throws(AdminError) -> LifecyclePreviewInfo {
+        guard
+            case .lifecyclePreview(let preview) = try await perform(
+                .previewLifecycle(bucket: bucket, rules))
+        else { throw AdminClient.malformed }
+        return preview
+    }
+
+    /// Does what the lifecycle rules of all buckets want done by now.
+    public func applyLifecycle() async throws(AdminError) -> LifecycleReportInfo {
+        guard case .lifecycleReport(let report) = try await perform(.applyLifecycle) else {
+            throw AdminClient.malformed
+        }
+        return report
+    }
+
+    /// What a bucket has committed behind a position.
+    public func events(
+        of bucket: String, after cursor: String?, limit: Int
+    ) async throws(AdminError) -> BucketEventListing {
+        guard
+            case .events(let page) = try await perform(
+                .events(bucket: bucket, after: cursor, limit: limit))
+        else { throw AdminClient.malformed }
+        return page
     }
 
     /// Deletes an object. Durable on return.

@@ -50,6 +50,8 @@ extension LocalAccess {
             try await self.bucket(named: bucket).deleteObject(key, ifMatch: etag.map { ETag($0) })
             return .done
         case .listVersions, .deleteVersion, .versioning: return try await answerVersions(request)
+        case .lock, .lifecycle, .previewLifecycle, .applyLifecycle, .events:
+            return try await answerGovernance(request)
         case .setTags(let bucket, let key, let tags):
             return .object(
                 ObjectInfo(try await self.bucket(named: bucket).setTags(tags, of: key)))
@@ -68,9 +70,10 @@ extension LocalAccess {
                 ObjectVersionListing(
                     versions: page.versions.map { ObjectVersionInfo($0) },
                     next: page.next?.description))
-        case .deleteVersion(let bucket, let key, let version):
+        case .deleteVersion(let bucket, let key, let version, let isBypassing):
             try await self.bucket(named: bucket).deleteObject(
-                key, version: ObjectVersionID(checking: version))
+                key, version: ObjectVersionID(checking: version),
+                bypassingGovernance: isBypassing)
             return .done
         case .versioning(let bucket, let wanted):
             let bucket = try await self.bucket(named: bucket)
@@ -119,6 +122,8 @@ extension ObjectInfo {
             byteCount: object.byteCount, modifiedAt: object.modifiedAt.description,
             referenceCount: object.referenceCount,
             attributes: ObjectAttributesInfo(object.attributes))
+        lock = ObjectLockInfo(object.lock)
+        checksums = object.checksums.isEmpty ? nil : object.checksums.map(\.description)
     }
 }
 

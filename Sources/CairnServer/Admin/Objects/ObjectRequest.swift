@@ -12,13 +12,25 @@ public enum ObjectRequest: Codable, Hashable, Sendable {
     case delete(bucket: String, key: String, ifMatch: String?)
     /// Lists versions of objects; there are no common prefixes. Answers `versions`.
     case listVersions(bucket: String, ObjectListRequest)
-    /// Removes a version of an object for good. Answers `done`.
-    case deleteVersion(bucket: String, key: String, version: String)
+    /// Removes a version of an object for good, also one that a retention in governance mode keeps
+    /// if that is bypassed. Answers `done`.
+    case deleteVersion(bucket: String, key: String, version: String, bypassGovernance: Bool)
     /// Whether a bucket keeps versions of its objects: `off`, `enabled` or `suspended`; one that is
     /// not nil is set first. Answers `versioning`.
     case versioning(bucket: String, String?)
     /// Gives an object other tags. Answers `object`.
     case setTags(bucket: String, key: String, tags: [String: String])
+    /// Changes the lock of a version. Answers `object`.
+    case lock(ObjectLockChange)
+    /// The lifecycle rules of a bucket; those that are given are set first. Answers `lifecycle`.
+    case lifecycle(bucket: String, [LifecycleRuleInfo]?)
+    /// What rules would do to a bucket now; nil is its own. Answers `lifecyclePreview`.
+    case previewLifecycle(bucket: String, [LifecycleRuleInfo]?)
+    /// Does what the rules of all buckets want done by now. Answers `lifecycleReport`.
+    case applyLifecycle
+    /// What a bucket has committed behind a position; nil begins with the oldest event. Answers
+    /// `events`.
+    case events(bucket: String, after: String?, limit: Int)
 }
 
 /// Which objects to list.
@@ -120,6 +132,14 @@ public enum ObjectAnswer: Codable, Hashable, Sendable {
     case versions(ObjectVersionListing)
     /// Whether a bucket keeps versions of its objects.
     case versioning(String)
+    /// Lifecycle rules.
+    case lifecycle([LifecycleRuleInfo])
+    /// What rules would do.
+    case lifecyclePreview(LifecyclePreviewInfo)
+    /// What rules have done.
+    case lifecycleReport(LifecycleReportInfo)
+    /// A page of events.
+    case events(BucketEventListing)
     /// Nothing more to say.
     case done
 }

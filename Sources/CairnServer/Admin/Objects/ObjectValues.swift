@@ -41,6 +41,10 @@ public struct ObjectInfo: Codable, Hashable, Sendable {
     public var referenceCount: Int
     /// What is said of it.
     public var attributes: ObjectAttributesInfo
+    /// What keeps it from being deleted; nil is nothing.
+    public var lock: ObjectLockInfo?
+    /// The checksums of its body, such as `crc32c:e3069283`; nil is none.
+    public var checksums: [String]?
 
     /// Makes a description from its parts.
     public init(
