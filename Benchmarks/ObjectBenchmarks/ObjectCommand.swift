@@ -7,7 +7,10 @@ import ArgumentParser
 struct ObjectCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ObjectBenchmarks",
-        abstract: "Time lists, copies, and small objects against plain files.",
-        subcommands: [ListCommand.self, CopyCommand.self, SmallCommand.self],
+        abstract: "Time lists, copies, multipart uploads, and small objects against plain files.",
+        subcommands: [
+            ListCommand.self, CopyCommand.self, SmallCommand.self, PartsCommand.self,
+            SparseCommand.self,
+        ],
         defaultSubcommand: ListCommand.self)
 }
