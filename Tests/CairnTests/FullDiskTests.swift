@@ -79,6 +79,42 @@ struct FullDiskTests {
     }
 
     @Test(arguments: SmallFileSystem.Kind.allCases)
+    func `a full disk refuses parts and objects, and an upload is completed when there is room`(
+        _ kind: SmallFileSystem.Kind
+    ) async throws {
+        try await SmallFileSystem.with(kind, mebibytes: 96) { disk in
+            let path = disk.path + "/store"
+            let store = try await Self.open(path)
+            let bucket = try await store.defaultAccount.createBucket("one")
+            let ballast = try await bucket.put(TestData.random(20_000_000, seed: 999)).digest
+            let upload = try await bucket.beginMultipartUpload("key")
+            var expected: [UInt8] = []
+            for number in 1...100 {
+                let bytes = TestData.random(3_000_000, seed: UInt64(number))
+                guard await code(of: { try await upload.put(number, bytes) }) == nil else { break }
+                expected += bytes
+            }
+            #expect(expected.count > 9_000_000 && expected.count < 90_000_000)
+            let large = TestData.random(3_000_000, seed: 500)
+            #expect(await code { try await bucket.putObject("big", large.span) } == .outOfSpace)
+            #expect(await code { _ = try await bucket.headObject("big") } == .objectUnknown)
+            try await bucket.deleteBlob(ballast)
+            try await store.sweep()
+            try await store.compact()
+            try await bucket.putObject("big", large.span)
+            let object = try await upload.complete()
+            #expect(object.digest == Contents(array: expected).digest)
+            try await check(store)
+            try await store.close()
+            let again = try await Self.open(path)
+            let reopened = try await again.defaultAccount.bucket("one")
+            #expect(try await reopened.contents(object.digest) == expected)
+            try await check(again)
+            try await again.close()
+        }
+    }
+
+    @Test(arguments: SmallFileSystem.Kind.allCases)
     func `a disk that others fill to the last byte loses nothing, and needs no restart`(
         _ kind: SmallFileSystem.Kind
     ) async throws {
