@@ -69,8 +69,7 @@ public actor FileWriter {
     @discardableResult
     public func commit() async throws(DriverError) -> ObjectDescription {
         guard isOpen else { throw Self.closed(path) }
-        // A file of no bytes has one part of none.
-        if !buffer.isEmpty || parts.isEmpty { try await flush(evenEmpty: true) }
+        try await flush()
         let list = parts.map { MultipartUpload.CompletedPart(number: $0.number, etag: $0.etag) }
         let object = try await StorageDriver.mapping(path) { () throws(StoreError) in
             try await upload.complete(parts: list)
@@ -81,8 +80,8 @@ public actor FileWriter {
 
     // MARK: -
 
-    private func flush(evenEmpty: Bool = false) async throws(DriverError) {
-        guard !buffer.isEmpty || evenEmpty else { return }
+    private func flush() async throws(DriverError) {
+        guard !buffer.isEmpty else { return }
         let number = (parts.last?.number ?? 0) + 1
         let bytes = buffer
         let part: PartDescription

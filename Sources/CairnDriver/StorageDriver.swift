@@ -94,23 +94,37 @@ public struct StorageDriver: Sendable {
     public func writer(_ path: String, append: Bool) async throws(DriverError) -> FileWriter {
         let key = try Self.key(path)
         return try await Self.mapping(path) { () throws(StoreError) in
-            let pending = try await bucket.multipartUploads(prefix: key).uploads
-                .filter { $0.key.utf8.elementsEqual(key.utf8) }
-            guard append else {
-                for upload in pending { try await abort(upload) }
-                return FileWriter(path, try await bucket.beginMultipartUpload(key), [])
-            }
+            let pending = try await pending(key).sorted { $0.startedAt > $1.startedAt }
             // The newest, should there be several.
-            if let last = pending.max(by: { $0.startedAt < $1.startedAt }) {
+            if append, let last = pending.first {
                 let upload = try bucket.multipartUpload(last.id, of: key)
-                return FileWriter(path, upload, try await allParts(of: upload))
+                let parts = try await allParts(of: upload)
+                // Without its first part it was left while it was begun: what it would go on
+                // behind is not known.
+                if parts.first?.number == 1 { return FileWriter(path, upload, parts) }
             }
-            let upload = try await bucket.beginMultipartUpload(key)
-            var parts: [PartDescription] = []
-            if let object = try await existing(key), object.byteCount > 0 {
-                parts = [try await upload.putPart(1, blob: object.digest)]
-            }
-            return FileWriter(path, upload, parts)
+            for upload in pending { try await abort(upload) }
+            return try await begin(path, key, behind: append ? existing(key) : nil)
+        }
+    }
+
+    // The first part is what the file begins with, or nothing.
+    private func begin(
+        _ path: String, _ key: String, behind object: ObjectDescription?
+    ) async throws(StoreError) -> FileWriter {
+        let upload = try await bucket.beginMultipartUpload(key)
+        do throws(StoreError) {
+            let first =
+                if let object, object.byteCount > 0 {
+                    try await upload.putPart(1, blob: object.digest)
+                } else {
+                    try await upload.putPart(1, Span())
+                }
+            return FileWriter(path, upload, [first])
+        } catch {
+            // What cannot be given up now has no first part, and nobody goes on with it.
+            do throws(StoreError) { try await upload.abort() } catch {}
+            throw error
         }
     }
 
@@ -179,6 +193,16 @@ public struct StorageDriver: Sendable {
             }
         }
         let prefix = try Self.prefix(path)
+        try await Self.mapping(path) { () throws(StoreError) in
+            // What writers have left would bring the file back.
+            if path != "/" {
+                for upload in try await pending(String(prefix.dropLast())) {
+                    try await abort(upload)
+                    isFound = true
+                }
+            }
+            try await abortAll(below: prefix)
+        }
         while true {
             let page = try await page(path, prefix: prefix)
             guard !page.objects.isEmpty else { break }
@@ -229,7 +253,9 @@ public struct StorageDriver: Sendable {
             case .skip where !info.isDirectory: return true
             case .skip: continue
             case .enter:
-                guard info.isDirectory else { continue }
+                // A file may be a directory as well.
+                let below = try await page(child, prefix: Self.prefix(child), limit: 1)
+                guard !below.objects.isEmpty else { continue }
                 guard try await walkBelow(child, visit) else { return false }
             }
         }
@@ -254,9 +280,33 @@ public struct StorageDriver: Sendable {
         _ path: String, prefix: String, delimiter: String = "", from cursor: ObjectCursor? = nil,
         limit: Int = Self.pageCount
     ) async throws(DriverError) -> ObjectPage {
-        try await Self.mapping(path) { () throws(StoreError) in
+        // Nothing is below a key that has as many bytes as there can be.
+        guard prefix.utf8.count < Self.pathByteCountMax else { return ObjectPage(objects: []) }
+        return try await Self.mapping(path) { () throws(StoreError) in
             try await bucket.objects(
                 prefix: prefix, delimiter: delimiter, from: cursor, limit: limit)
+        }
+    }
+
+    // Uploads of exactly this key that somebody may go on with.
+    private func pending(_ key: String) async throws(StoreError) -> [MultipartUploadDescription] {
+        var found: [MultipartUploadDescription] = []
+        var cursor: MultipartCursor?
+        repeat {
+            let page = try await bucket.multipartUploads(prefix: key, from: cursor)
+            found += page.uploads.filter { $0.key.utf8.elementsEqual(key.utf8) }
+            // Those of the key itself come first of all that begin with it.
+            cursor = page.uploads.last?.key == key ? page.next : nil
+        } while cursor != nil
+        return found
+    }
+
+    private func abortAll(below prefix: String) async throws(StoreError) {
+        guard prefix.utf8.count < Self.pathByteCountMax else { return }
+        while true {
+            let page = try await bucket.multipartUploads(prefix: prefix)
+            for upload in page.uploads { try await abort(upload) }
+            if !page.isTruncated { return }
         }
     }
 

@@ -44,7 +44,7 @@ public struct TinyRegistry: HTTPResponder {
         let (kind, last) = (parts[parts.count - 2], parts[parts.count - 1])
         let name = parts.dropFirst().dropLast(kind == "uploads" ? 3 : 2).joined(separator: "/")
         if (kind, last) == ("blobs", "uploads") { return try await beginUpload(request, name) }
-        if kind == "uploads", parts[parts.count - 3] == "blobs" {
+        if kind == "uploads", [.patch, .put].contains(request.method) {
             return try await upload(request, name, last)
         }
         switch (kind, request.method) {
@@ -67,7 +67,11 @@ public struct TinyRegistry: HTTPResponder {
     private func repository(_ name: String) async throws -> Bucket {
         do throws(StoreError) { return try await account.bucket(name) } catch {
             guard error.code == .bucketUnknown else { throw error }
-            return try await account.createBucket(name)
+        }
+        do throws(StoreError) { return try await account.createBucket(name) } catch {
+            // Another request of the same push was first.
+            guard error.code == .bucketExists else { throw error }
+            return try await account.bucket(name)
         }
     }
 
@@ -121,10 +125,6 @@ public struct TinyRegistry: HTTPResponder {
             throw StoreError(.uploadUnknown, "no such upload session")
         }
         let session = try await bucket.resumeUpload(id)
-        if request.method == .delete {
-            try await session.cancel()
-            return Response(status: .noContent)
-        }
         for try await buffer in request.body {
             try await session.append(buffer.readableBytesUInt8Span)
         }

@@ -181,6 +181,66 @@ import Testing
         try await store.close()
     }
 
+    // Found by a reviewer: each time the tree of the blob grew a level, until nobody could read it.
+    @Test(arguments: [5, 200_000, 1_500_000])
+    func `a file can be appended to any number of times`(_ count: Int) async throws {
+        let (_, store, driver) = try await Self.driver()
+        var expected = TestData.compressible(count, seed: 1)
+        try await Self.put(driver, "/file", expected)
+        for round in 0..<40 {
+            let more = TestData.compressible(round % 7 == 0 ? 30_000 : 3, seed: UInt64(round))
+            let writer = try await driver.writer("/file", append: true)
+            try await writer.write(more)
+            let object = try await writer.commit()
+            expected += more
+            #expect(object.digest == Digest.sha256(of: expected.span))
+        }
+        #expect(try await driver.contents("/file") == expected)
+        let report = try await store.verify(.full)
+        #expect(report.problems.map(\.message) == [])
+        try await driver.delete("/file")
+        try await store.sweep()
+        #expect(try await store.statistics().chunkCount == 0)
+        try await store.close()
+    }
+
+    @Test func `what was left while a writer was begun is not gone on with`() async throws {
+        let memory = InMemoryStore()
+        let store = try await memory.open()
+        let bucket = try await store.defaultAccount.createBucket("registry")
+        let driver = StorageDriver(bucket)
+        try await Self.put(driver, "/file", [1, 2, 3])
+        // As a crash leaves it: begun, and without the part that it goes on behind.
+        _ = try await bucket.beginMultipartUpload("file")
+        let writer = try await driver.writer("/file", append: true)
+        try await writer.write([4])
+        try await writer.commit()
+        #expect(try await driver.contents("/file") == [1, 2, 3, 4])
+        // What is deleted does not come back with a writer that was closed before.
+        let left = try await driver.writer("/file", append: true)
+        try await left.write([5])
+        try await left.close()
+        try await driver.delete("/file")
+        let next = try await driver.writer("/file", append: true)
+        try await next.write([6])
+        try await next.commit()
+        #expect(try await driver.contents("/file") == [6])
+        try await Self.put(driver, "/both", [1])
+        try await Self.put(driver, "/both/below", [1])
+        var visited: [String] = []
+        try await driver.walk("/") { info in
+            visited.append(info.path)
+            return .enter
+        }
+        #expect(visited == ["/both", "/both/below", "/file"])
+        let long = "/" + String(repeating: "k", count: 1024)
+        try await Self.put(driver, long, [1])
+        #expect(await Self.code { _ = try await driver.list(long) } == .pathNotFound)
+        try await driver.delete(long)
+        #expect(await Self.code { _ = try await driver.stat(long) } == .pathNotFound)
+        try await store.close()
+    }
+
     @Test func `a file is moved in place of another, and keeps its bytes`() async throws {
         let (_, store, driver) = try await Self.driver()
         let bytes = TestData.random(500_000, seed: 1)

@@ -96,6 +96,24 @@ import Testing
             await code { try await session.commit(toObject: "key", checksums: right) }
                 == .invalidArgument)
         try await session.cancel()
+        // Found by a reviewer: the session was of no use afterwards.
+        let bytes = TestData.random(1_300_000, seed: 1)
+        let large = try await bucket.beginUpload(checksums: [.md5])
+        try await large.append(bytes.span.extracting(..<1_200_000))
+        for wrong in [right[4], right[1]] {
+            #expect(
+                await code { try await large.commit(toObject: "key", checksums: [wrong]) } != nil)
+        }
+        try await large.append(bytes.span.extracting(1_200_000...))
+        let object = try await large.commit(toObject: "large")
+        #expect(object.digest == Contents(array: bytes).digest && object.checksums.count == 1)
+        // A session in a batch keeps what it was asked for.
+        let batched = try await bucket.beginUpload(checksums: [.crc32c])
+        try await batched.append(bytes.span)
+        var batch = ObjectBatch()
+        batch.put("batched", session: batched)
+        try await bucket.commit(batch)
+        #expect(try await bucket.headObject("batched").checksums.map(\.algorithm) == [.crc32c])
         #expect(await code { _ = try await bucket.headObject("key") } == .objectUnknown)
         #expect(Checksum(.crc32c, [1]) == nil && Checksum("crc32c:00") == nil)
         #expect(Checksum("what:00") == nil && Checksum("md5") == nil)

@@ -78,6 +78,9 @@ extension Engine {
         _ tree: FinishedTree, _ hold: BlobHold, _ bucket: BucketID, _ keys: BucketKeys,
         _ context: inout WorkerContext
     ) throws(StoreError) -> PreparedBlob {
+        guard tree.root?.entry.level ?? 0 <= RecipeNode.levelMax else {
+            throw StoreError(.limitExceeded, "the tree of a blob would be too high")
+        }
         let root = tree.root.map {
             BlobRoot(layout: tree.layout, domainSlot: keys.domain.slot, entry: $0.entry)
         }

@@ -81,8 +81,8 @@ extension Bucket {
             let blob = if let known { known } else { try await bodies.prepare(body, keys) }
             let object = try await engine.prepareObject(
                 draft, digest: blob.digest, byteCount: blob.byteCount,
-                modifiedAt: engine.clock.now(), token: engine.newToken(in: bucketID), in: bucketID,
-                keys)
+                modifiedAt: engine.clock.now(), token: engine.newToken(in: bucketID),
+                checksums: blob.blob?.checksums ?? [], in: bucketID, keys)
             return .put(object, blob, condition)
         }
     }

@@ -80,7 +80,10 @@ extension Bucket {
     public func eventCursor() async throws(StoreError) -> EventCursor {
         let key = bucketID.octets.bytes
         let head = try await engine.read("reading events") { (index) throws(IndexError) in
-            try index.get(Tables.eventHeads, key)
+            let snapshot = try index.snapshot()
+            // As for events: what a power cut can take back is no position.
+            try index.sync()
+            return try snapshot.get(Tables.eventHeads, key)
         }
         guard let head else { return EventCursor(epoch: 0, number: 0) }
         let known = try Engine.decodeEventHead(head)

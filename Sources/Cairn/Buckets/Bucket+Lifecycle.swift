@@ -13,15 +13,15 @@ extension Bucket {
         try await rules(sealed: engine.settings(of: bucketID).sealedRules)
     }
 
-    /// The rules in a row of settings.
-    func rules(in row: [UInt8]?) async throws(StoreError) -> [LifecycleRule] {
-        guard let row else { return [] }
+    /// The rules in a row of settings, and whether versions are kept.
+    func rules(in row: [UInt8]?) async throws(StoreError) -> ([LifecycleRule], Versioning) {
+        guard let row else { return ([], .off) }
         let settings = try lower(
             "reading the settings of a bucket",
             core: { () throws(CoreError) in
                 try BucketSettings(decoding: row)
             })
-        return try await rules(sealed: settings.sealedRules)
+        return (try await rules(sealed: settings.sealedRules), settings.versioning)
     }
 
     private func rules(sealed: [UInt8]) async throws(StoreError) -> [LifecycleRule] {
@@ -65,7 +65,8 @@ extension Bucket {
 
     /// What lifecycle rules would do now, and changes nothing.
     ///
-    /// As of one moment, and exact for it. Looks at every object of the bucket. Memory: about 100
+    /// As of one moment, and exact for it, but for delete markers that an expiry itself leaves and
+    /// that go at once. Looks at every object of the bucket. Memory: about 100
     /// bytes for each blob and each chunk that would go; rows that are deleted meanwhile stay on
     /// the disk until it has ended.
     ///
@@ -80,7 +81,8 @@ extension Bucket {
         if let rules { try LifecycleRule.check(rules) }
         let tried = if let rules { rules } else { try await lifecycle() }
         let bucket = LifecycleBucket(
-            bucket: self, keys: try await keys(), rules: tried, settings: nil)
+            bucket: self, keys: try await keys(), rules: tried, settings: nil,
+            versioning: try await versioning())
         return try await engine.previewLifecycle(bucket, at: moment ?? engine.clock.now())
     }
 }

@@ -47,13 +47,9 @@ extension Bucket {
         _ retention: Retention?, of key: String, version: ObjectVersionID? = nil,
         bypassingGovernance: Bool = false
     ) async throws(StoreError) -> ObjectDescription {
-        let now = engine.clock.now()
-        try ObjectLock(retention: retention).check(at: now)
-        return try await changeLock(of: key, version) { (lock) throws(StoreError) in
-            try lock.checkReplaceable(
-                by: retention, at: now, bypassingGovernance: bypassingGovernance)
-            lock.retention = retention
-        }
+        try await setLock(
+            retention: .some(retention), isHeld: nil, of: key, version: version,
+            bypassingGovernance: bypassingGovernance)
     }
 
     /// Keeps a version of an object from being deleted or replaced until this is taken away again.
@@ -68,8 +64,28 @@ extension Bucket {
     public func setLegalHold(
         _ isHeld: Bool, of key: String, version: ObjectVersionID? = nil
     ) async throws(StoreError) -> ObjectDescription {
-        try await changeLock(of: key, version) { (lock) throws(StoreError) in
-            lock.hasLegalHold = isHeld
+        try await setLock(
+            retention: nil, isHeld: isHeld, of: key, version: version, bypassingGovernance: false)
+    }
+
+    /// Changes both at once, or none of them.
+    ///
+    /// - Parameters:
+    ///   - retention: `.some(nil)` takes it away; nil leaves it.
+    ///   - isHeld: nil leaves the hold.
+    package func setLock(
+        retention: Retention??, isHeld: Bool?, of key: String, version: ObjectVersionID?,
+        bypassingGovernance: Bool
+    ) async throws(StoreError) -> ObjectDescription {
+        let now = engine.clock.now()
+        if let retention { try ObjectLock(retention: retention).check(at: now) }
+        return try await changeLock(of: key, version) { (lock) throws(StoreError) in
+            if let retention {
+                try lock.checkReplaceable(
+                    by: retention, at: now, bypassingGovernance: bypassingGovernance)
+                lock.retention = retention
+            }
+            lock.hasLegalHold = isHeld ?? lock.hasLegalHold
         }
     }
 

@@ -63,8 +63,8 @@ extension Bucket {
         return MultipartUpload(MultipartName(key: key, id: id), self)
     }
 
-    /// Lists multipart uploads that are neither completed nor aborted, in the byte order of their
-    /// keys.
+    /// Lists multipart uploads that are neither completed, aborted nor expired, in the byte order
+    /// of their keys.
     ///
     /// - Parameters:
     ///   - prefix: only keys that begin with it, at most 1024 bytes.
@@ -97,7 +97,7 @@ extension Bucket {
             }
             for entry in rows {
                 let row = try Engine.decodeMultipart(entry.value)
-                guard row.state == .open else { continue }
+                guard row.state == .open, row.expiresAt > engine.clock.now() else { continue }
                 guard uploads.count < limit else {
                     return MultipartUploadPage(
                         uploads: uploads, next: uploads.last.map(MultipartCursor.init(behind:)))

@@ -23,6 +23,7 @@ struct LifecycleBucket: Sendable {
     let rules: [LifecycleRule]
     /// The row that the rules are in: who acts upon them looks whether it is still that.
     let settings: [UInt8]?
+    let versioning: Versioning
 }
 
 extension Engine {
@@ -111,9 +112,10 @@ extension Engine {
                 (index) throws(IndexError) in
                 try index.get(Tables.bucketSettings, id.octets.bytes)
             }
+            let (rules, versioning) = try await bucket.rules(in: settings)
             return LifecycleBucket(
-                bucket: bucket, keys: try await bucket.keys(),
-                rules: try await bucket.rules(in: settings), settings: settings)
+                bucket: bucket, keys: try await bucket.keys(), rules: rules, settings: settings,
+                versioning: versioning)
         } catch {
             guard error.code == .bucketUnknown else { throw error }
             return nil
@@ -124,10 +126,12 @@ extension Engine {
 
     /// What rules do to a key.
     ///
-    /// - Parameter snapshot: the moment to look at; nil is now.
+    /// - Parameters:
+    ///   - snapshot: the moment to look at; nil is now.
+    ///   - stepCountMax: what is due beyond that is left for another plan.
     func lifecyclePlan(
         of key: String, _ bucket: LifecycleBucket, at now: Timestamp,
-        in snapshot: (any IndexSnapshot)? = nil
+        in snapshot: (any IndexSnapshot)? = nil, stepCountMax: Int = Engine.plannedStepCountMax
     ) async throws(StoreError) -> LifecyclePlan {
         let id = bucket.bucket.bucketID
         let (view, latest) = try await read("applying lifecycle rules") {
@@ -136,7 +140,8 @@ extension Engine {
             return (view, try view.get(Tables.objects, RowKey.object(id, key)))
         }
         var plan = LifecyclePlan(key: key, latest: latest)
-        var planner = LifecyclePlanner(bucket.rules, key: key, at: now)
+        var planner = LifecyclePlanner(
+            bucket.rules, key: key, at: now, isKeepingVersions: bucket.versioning == .enabled)
         if let latest {
             try await add([(latest, true)], to: &plan, &planner, bucket)
         }
@@ -146,7 +151,7 @@ extension Engine {
         for try await rows in pages {
             if plan.newestOlder == nil { plan.newestOlder = rows.first?.key }
             try await add(rows.map { ($0.value, false) }, to: &plan, &planner, bucket)
-            guard plan.steps.count < Self.plannedStepCountMax else {
+            guard plan.steps.count < stepCountMax else {
                 // The rest is looked at when these have gone.
                 plan.nextDue = now
                 return plan
@@ -158,7 +163,7 @@ extension Engine {
     }
 
     /// Steps of one plan: each holds a row of about a kilobyte.
-    private static let plannedStepCountMax = 1024
+    static let plannedStepCountMax = 1024
 
     private func add(
         _ rows: [(bytes: [UInt8], isLatest: Bool)], to plan: inout LifecyclePlan,

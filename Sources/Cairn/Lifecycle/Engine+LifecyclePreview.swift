@@ -15,17 +15,7 @@ extension Engine {
         let snapshot = try await read("previewing lifecycle rules") { (index) throws(IndexError) in
             try index.snapshot()
         }
-        let settings = try await read("previewing lifecycle rules") {
-            [snapshot] (_) throws(IndexError) in
-            try snapshot.get(Tables.bucketSettings, id.octets.bytes)
-        }
-        let versioning =
-            try lower(
-                "previewing lifecycle rules",
-                core: { () throws(CoreError) in
-                    try settings.map { (row) throws(CoreError) in try BucketSettings(decoding: row)
-                    }
-                })?.versioning ?? .off
+        let versioning = bucket.versioning
         var preview = LifecyclePreview()
         var released: [LinkName: UInt32] = [:]
         var position: LifecyclePosition? = LifecyclePosition()
@@ -33,7 +23,8 @@ extension Engine {
             let (keys, next) = try await lifecycleKeys(of: id, after: current, in: snapshot)
             for key in keys {
                 // Of a key that has a latest version all versions were seen with that.
-                let plan = try await lifecyclePlan(of: key, bucket, at: now, in: snapshot)
+                let plan = try await lifecyclePlan(
+                    of: key, bucket, at: now, in: snapshot, stepCountMax: .max)
                 guard current.phase == .objects || plan.latest == nil else { continue }
                 for step in plan.steps {
                     var gone: ObjectRow? = step.row

@@ -127,8 +127,12 @@ extension Engine {
                 let due = plan.steps.isEmpty ? plan.nextDue : now
                 if let due { dues.append((key, due)) }
             } catch {
-                // It keeps none behind it.
+                // Without the key of the bucket nothing goes on: the walk stays where it is.
+                let skippedCount = report.skippedKeyCount
                 try report.note(error)
+                guard report.skippedKeyCount > skippedCount else { throw error }
+                // It keeps none behind it, and is looked at with each run.
+                dues.append((key, now))
             }
         }
         return try await transact { [dues] (transaction) throws(StoreError) -> Walked in

@@ -21,6 +21,7 @@ struct LifecyclePlanner: Sendable {
 
     private let rules: [LifecycleRule]
     private let now: Timestamp
+    private let isKeepingVersions: Bool
     /// The next moment at which something may be due; nil is never.
     private(set) var nextDue: Timestamp?
     // When the version shown last was written, which made the next one an older one.
@@ -32,10 +33,13 @@ struct LifecyclePlanner: Sendable {
     /// Whether tags have to be known: reading them costs a key.
     var needsTags: Bool { rules.contains { !$0.tags.isEmpty } }
 
-    /// - Parameter rules: of the bucket.
-    init(_ rules: [LifecycleRule], key: String, at now: Timestamp) {
+    /// - Parameters:
+    ///   - rules: of the bucket.
+    ///   - isKeepingVersions: whether what expires becomes an older version.
+    init(_ rules: [LifecycleRule], key: String, at now: Timestamp, isKeepingVersions: Bool) {
         self.rules = rules.filter { $0.concerns(key) }
         self.now = now
+        self.isKeepingVersions = isKeepingVersions
     }
 
     /// What becomes of the next version.
@@ -52,14 +56,13 @@ struct LifecyclePlanner: Sendable {
                 return nil
             }
             guard isDeletable(row) else { return nil }
-            // Where versions are kept it is an older one from now on, and its delete marker may be
-            // all there is.
+            // Where versions are kept it is the newest of the older ones from now on; else its
+            // delete marker may be all there is.
             for rule in rules {
-                if let older = rule.noncurrentExpiration {
-                    wait(until: older.keepingNewest > 0 ? now : now + .days(older.days))
-                }
+                if let older = rule.noncurrentExpiration { wait(until: now + .days(older.days)) }
                 if rule.removesExpiredDeleteMarkers { wait(until: now) }
             }
+            if isKeepingVersions { olderCount += 1 }
             hasKept = true
             return Step(action: .expire, row: row)
         }
@@ -84,9 +87,12 @@ struct LifecyclePlanner: Sendable {
         return Self.removing(marker)
     }
 
+    // Of a version that goes nobody needs what is sealed: a plan may have many of them.
     private static func removing(_ row: ObjectRow) -> Step {
-        Step(
-            action: .remove(ObjectVersionID(sequence: row.sequence, token: row.token)), row: row)
+        let id = ObjectVersionID(sequence: row.sequence, token: row.token)
+        var row = row
+        row.sealed = []
+        return Step(action: .remove(id), row: row)
     }
 
     // MARK: -

@@ -194,10 +194,13 @@ extension Engine {
     }
 
     /// Brings the frontier of an upload forward over the parts that are there without a gap.
+    ///
+    /// - Parameter last: goes no further than this part.
     func advanceFrontier(
-        of upload: MultipartName, in bucket: BucketID, _ keys: BucketKeys
+        of upload: MultipartName, upTo last: PartNumber = .max, in bucket: BucketID,
+        _ keys: BucketKeys
     ) async throws(StoreError) {
-        while try await advanceFrontierOnce(of: upload, in: bucket, keys) {
+        while try await advanceFrontierOnce(of: upload, upTo: last, in: bucket, keys) {
             try checkCancellation("digesting the parts of an upload")
         }
     }
@@ -208,14 +211,16 @@ extension Engine {
 
     // False when there is nothing to do.
     private func advanceFrontierOnce(
-        of upload: MultipartName, in bucket: BucketID, _ keys: BucketKeys
+        of upload: MultipartName, upTo last: PartNumber, in bucket: BucketID, _ keys: BucketKeys
     ) async throws(StoreError) -> Bool {
         let (found, entries) = try await nextParts(of: upload, in: bucket)
         guard let row = found, row.state == .open else { return false }
         var consecutive: [IndexEntry] = []
         for entry in entries {
             let number = Int(row.frontier) + 1 + consecutive.count
-            guard try Int(RowKey.partNumber(of: entry.key)) == number else { break }
+            guard number <= last, try Int(RowKey.partNumber(of: entry.key)) == number else {
+                break
+            }
             consecutive.append(entry)
         }
         guard !consecutive.isEmpty else { return false }
@@ -317,7 +322,16 @@ extension Engine {
     ) async throws(StoreError) -> Bool {
         let isFound = try await transact { (transaction) throws(StoreError) -> Bool in
             guard let old = try transaction.multipart(upload, in: bucket) else { return false }
-            if let deadline, old.expiresAt > deadline { return false }
+            if let deadline {
+                // By the rules as they are now: those that it was to end by may be gone.
+                let now =
+                    old.state == .open
+                    ? old.expiring(by: try transaction.settings(of: bucket), upload.key) : old
+                if now.expiresAt > deadline {
+                    try transaction.putMultipart(now, inPlaceOf: old, upload, in: bucket)
+                    return false
+                }
+            }
             guard !isOpen || old.state == .open else { return false }
             var row = old
             row.state = .aborted

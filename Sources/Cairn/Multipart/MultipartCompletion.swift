@@ -70,7 +70,7 @@ struct MultipartCompletion {
         do throws(StoreError) {
             let received = try await assemble(&assembly, chosen, keys)
             result = .success(
-                try await link(received, assembly.tree.ledger, contents, chosen, found, partKeys))
+                try await link(received, assembly, contents, chosen, found, partKeys))
         } catch {
             result = .failure(error)
         }
@@ -154,11 +154,11 @@ struct MultipartCompletion {
 
     // Nil: the upload is not as it was.
     private func link(
-        _ received: ReceivedBytes, _ ledger: ChunkLedger, _ contents: OpenMultipart,
+        _ received: ReceivedBytes, _ assembly: PartAssembly, _ contents: OpenMultipart,
         _ chosen: [Summary], _ found: [Summary], _ keys: BucketKeys
     ) async throws(StoreError) -> ObjectDescription? {
         var blob = try await engine.prepare(received, .object, bucketID, keys)
-        blob.ledger = ledger
+        blob.ledger = assembly.tree.ledger
         // A retention that was over before the parts were complete keeps nothing.
         let draft = try ObjectDraft(
             upload.key, contents.attributes.withoutRetention(endingBy: engine.clock.now()),
@@ -180,7 +180,9 @@ struct MultipartCompletion {
                 object: object.description, etag: object.row.etag ?? Octets16(), parts: tag
             ).encoded(), upload, in: bucketID, keys)
         let isUsed = Set(chosen.map(\.number))
-        let unused = found.filter { !isUsed.contains($0.number) }.compactMap(\.rootID)
+        let unused =
+            found.filter { !isUsed.contains($0.number) }.compactMap(\.rootID)
+            + assembly.openedRoots
         let version = try await engine.transact(needsSegments: blob.needsSegments) {
             [blob, bucketID, upload, row, completed, condition] (transaction) throws(StoreError)
                 -> ObjectVersionID? in

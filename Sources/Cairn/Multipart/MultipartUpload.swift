@@ -253,10 +253,7 @@ public final class MultipartUpload: Sendable {
             let keys = try await bucket.keys()
             // What lacks of the digest is computed here, so that a cancelled call ends.
             await engine.frontiers.interrupt(id)
-            try await engine.advanceFrontier(of: name, in: bucketID, keys)
-            guard let row = try await engine.multipartRow(name, in: bucketID) else {
-                throw Self.unknown
-            }
+            guard let row = try await advance(upTo: leadingCount(parts), keys) else { continue }
             switch row.state {
             case .aborted: throw Self.unknown
             case .completed: return try await outcome(row.version, parts, keys)
@@ -267,6 +264,32 @@ public final class MultipartUpload: Sendable {
                 if let object = try await completion.run(parts, keys) { return object }
             }
         }
+    }
+
+    // The upload with a frontier that went as far as it can; nil when it has changed meanwhile.
+    private func advance(
+        upTo last: PartNumber, _ keys: BucketKeys
+    ) async throws(StoreError) -> MultipartRow? {
+        guard let before = try await engine.multipartRow(name, in: bucketID) else {
+            throw Self.unknown
+        }
+        do throws(StoreError) {
+            try await engine.advanceFrontier(of: name, upTo: last, in: bucketID, keys)
+        } catch {
+            let now = try await engine.multipartRow(name, in: bucketID)
+            guard now?.changeCount == before.changeCount else { return nil }
+            throw error
+        }
+        guard let row = try await engine.multipartRow(name, in: bucketID) else {
+            throw Self.unknown
+        }
+        return row
+    }
+
+    // How many of the chosen parts are 1, 2, 3 and so on: what lies behind needs no digest.
+    private func leadingCount(_ parts: [CompletedPart]?) -> PartNumber {
+        guard let parts else { return .max }
+        return PartNumber(clamping: zip(parts, 1...).prefix { $0.number == $1 }.count)
     }
 
     /// Waits for what is being digested now; for tests.

@@ -14,6 +14,9 @@ struct PartAssembly: Sendable {
     private(set) var digests: StreamDigests
     private(set) var tree = UploadTree()
     private(set) var byteCount: UInt64 = 0
+    /// Roots of parts that are not in the tree, but what is below them: the reference that the part
+    /// has is to be taken back.
+    private(set) var openedRoots: [ChunkID] = []
     private var layout: BlobLayout?
     // Of consecutive small parts, not in the tree yet.
     private var pending: [UInt8] = []
@@ -110,7 +113,31 @@ struct PartAssembly: Sendable {
             }
             try flush(leaving: 0, &context)
             note(partLayout)
-            try tree.add(tree: root, layout: partLayout, placer, &context)
+            guard root.entry.level > 1 else {
+                return try tree.add(tree: root, layout: partLayout, placer, &context)
+            }
+            openedRoots.append(root.id)
+            try open(root.entry, partLayout, &context)
+        }
+    }
+
+    // Adds what is below a node, so that what follows goes on where the tree is not full. Else each
+    // part behind a high tree would be lifted to its height, and a file that is appended to again
+    // and again would grow a level each time.
+    private mutating func open(
+        _ entry: TreeEntry, _ partLayout: BlobLayout, _ context: inout WorkerContext
+    ) throws(StoreError) {
+        let domain = keys.domain.keys
+        let node = try ChunkReader(engine: engine, domain: domain).node(entry, &context)
+        for (index, child) in node.entries.enumerated() {
+            if child.level > 0, index == node.entries.count - 1 {
+                try open(child, partLayout, &context)
+            } else {
+                let id = domain.chunkID(child.hash, byteCount: child.storedByteCount)
+                try tree.add(
+                    existing: IdentifiedEntry(entry: child, id: id), layout: partLayout, placer,
+                    &context)
+            }
         }
     }
 

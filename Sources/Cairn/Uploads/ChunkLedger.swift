@@ -22,8 +22,13 @@ struct ChunkLedger: Sendable {
     }
 
     private(set) var entries: [ChunkID: Entry] = [:]
+    // Of chunks that somebody else keeps until the commit, and that have no hold.
+    private var references: [ChunkID: Int64] = [:]
 
-    var isEmpty: Bool { entries.isEmpty }
+    var isEmpty: Bool { entries.isEmpty && references.isEmpty }
+
+    /// Counts one occurrence of a chunk that is in the chunk table, and stays until the commit.
+    mutating func refer(to id: ChunkID) { references[id, default: 0] += 1 }
 
     /// Counts one occurrence of a chunk that carries one hold.
     mutating func count(_ chunk: PlacedChunk, children: [ChunkID] = []) {
@@ -49,6 +54,7 @@ struct ChunkLedger: Sendable {
         to transaction: Transaction, dropping: [ChunkID] = []
     ) throws(StoreError) {
         var deltas = entries.mapValues(\.count)
+        deltas.merge(references, uniquingKeysWith: +)
         for id in dropping { deltas[id, default: 0] -= 1 }
         let nodes = entries.filter { $0.value.placement.kind == .node }
         let nodeIDs = Array(nodes.keys)

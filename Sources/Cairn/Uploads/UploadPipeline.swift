@@ -161,11 +161,13 @@ final class UploadPipeline: Sendable {
     /// The position at the end of the blob: cuts and places the last window and closes the tree.
     ///
     /// - Returns: nil, and nothing changed, when the digest is not `expected`.
+    /// - Throws: ``StoreError`` with code `digestMismatch`, `invalidArgument`, and nothing changed,
+    ///   when the checksums are others.
     func finish(
-        _ window: UploadWindow, expecting expected: Digest?
+        _ window: UploadWindow, expecting expected: Digest?, _ checksums: [Checksum]
     ) async throws(StoreError) -> FinishedTree? {
         try await placer.engine.pool.run { [self] (context) throws(StoreError) in
-            try finish(window, expecting: expected, &context)
+            try finish(window, expecting: expected, checksums, &context)
         }
     }
 
@@ -352,7 +354,8 @@ final class UploadPipeline: Sendable {
     // MARK: - The end
 
     private func finish(
-        _ window: UploadWindow, expecting expected: Digest?, _ context: inout WorkerContext
+        _ window: UploadWindow, expecting expected: Digest?, _ checksums: [Checksum],
+        _ context: inout WorkerContext
     ) throws(StoreError) -> FinishedTree? {
         var (stage, tree) = try state.withLock { (state) throws(StoreError) in
             if let failure = state.failure { throw failure }
@@ -363,6 +366,7 @@ final class UploadPipeline: Sendable {
         }
         let digests = stage.finalDigests(rest: Span())
         if let expected, expected != digests.digest { return nil }
+        try ChecksumRequest.check(checksums, digests.checksums)
         let cut = CutWindow(window: window, chunks: chunks, after: stage)
         let placed = try place(cut, &context)
         // From here on the holds are in the tree's ledger, whatever happens.

@@ -458,26 +458,28 @@ public final class UploadSession: Sendable {
     private func prepare(
         expecting expected: Digest?, _ checksums: [Checksum], hold: BlobHold
     ) async throws(StoreError) -> PreparedBlob {
-        let received = try await finishBytes(expecting: expected)
-        try ChecksumRequest.check(checksums, received.digests.checksums)
+        let received = try await finishBytes(expecting: expected, checksums)
         var blob = try await engine.prepare(received, hold, bucketID, keys)
         // Taken when nothing can fail any more that leaves the session open.
         blob.ledger = pipeline.takeLedger()
         return blob
     }
 
-    private func finishBytes(expecting expected: Digest?) async throws(StoreError) -> ReceivedBytes
-    {
+    private func finishBytes(
+        expecting expected: Digest?, _ checksums: [Checksum] = []
+    ) async throws(StoreError) -> ReceivedBytes {
         try await engine.keys.confirm(keys)
         try await pipeline.settle()
         let (window, received) = state.withLock { ($0.window, $0.receivedByteCount) }
         if received <= UInt64(Engine.smallBlobByteCountMax) {
             let digests = pipeline.stage.finalDigests(rest: window.contents.span)
             guard expected == nil || expected == digests.digest else { throw mismatch(expected) }
+            try ChecksumRequest.check(checksums, digests.checksums)
             return ReceivedBytes(
                 body: .small(pipeline.stage.tail + window.contents), digests: digests)
         }
-        guard let tree = try await pipeline.finish(window, expecting: expected) else {
+        guard let tree = try await pipeline.finish(window, expecting: expected, checksums)
+        else {
             throw mismatch(expected)
         }
         return ReceivedBytes(body: .tree(tree), digests: tree.digests)

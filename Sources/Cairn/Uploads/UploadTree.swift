@@ -31,6 +31,15 @@ struct UploadTree: Sendable {
         }
     }
 
+    /// Adds a chunk or a node that is in the chunk table behind everything.
+    mutating func add(
+        existing entry: IdentifiedEntry, layout: BlobLayout, _ placer: ChunkPlacer,
+        _ context: inout WorkerContext
+    ) throws(StoreError) {
+        ledger.refer(to: entry.id)
+        try add(tree: entry, layout: layout, placer, &context)
+    }
+
     /// Adds a whole tree behind everything, whose root somebody has counted: that reference is the
     /// session's now.
     mutating func add(

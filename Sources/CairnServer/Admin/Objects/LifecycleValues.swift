@@ -29,6 +29,44 @@ public struct LifecycleRuleInfo: Codable, Hashable, Sendable {
 
     /// A rule that says nothing yet.
     public init(id: String) { self.id = id }
+
+    private enum CodingKeys: String, CodingKey, CaseIterable {
+        case id, enabled, prefix, tags, byteCountMin, byteCountMax, expirationDays, expirationDate,
+            noncurrentDays, keepNewest, removeExpiredDeleteMarkers, incompleteUploadDays
+    }
+
+    private struct AnyKey: CodingKey {
+        let stringValue: String
+        let intValue: Int? = nil
+        init?(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+    }
+
+    /// Reads a rule. A field that it does not know is an error: a filter that was misspelt would
+    /// leave a rule on everything.
+    public init(from decoder: any Decoder) throws {
+        for key in try decoder.container(keyedBy: AnyKey.self).allKeys
+        where CodingKeys(stringValue: key.stringValue) == nil {
+            throw DecodingError.dataCorrupted(
+                .init(
+                    codingPath: decoder.codingPath,
+                    debugDescription: "A rule has no field '\(key.stringValue)'."))
+        }
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        id = try values.decode(String.self, forKey: .id)
+        enabled = try values.decodeIfPresent(Bool.self, forKey: .enabled)
+        prefix = try values.decodeIfPresent(String.self, forKey: .prefix)
+        tags = try values.decodeIfPresent([String: String].self, forKey: .tags)
+        byteCountMin = try values.decodeIfPresent(UInt64.self, forKey: .byteCountMin)
+        byteCountMax = try values.decodeIfPresent(UInt64.self, forKey: .byteCountMax)
+        expirationDays = try values.decodeIfPresent(Int.self, forKey: .expirationDays)
+        expirationDate = try values.decodeIfPresent(String.self, forKey: .expirationDate)
+        noncurrentDays = try values.decodeIfPresent(Int.self, forKey: .noncurrentDays)
+        keepNewest = try values.decodeIfPresent(Int.self, forKey: .keepNewest)
+        removeExpiredDeleteMarkers = try values.decodeIfPresent(
+            Bool.self, forKey: .removeExpiredDeleteMarkers)
+        incompleteUploadDays = try values.decodeIfPresent(Int.self, forKey: .incompleteUploadDays)
+    }
 }
 
 /// What lifecycle rules would do to a bucket now.

@@ -45,19 +45,13 @@ extension ObjectLockChange {
             }
             return id
         }
-        var changed: ObjectDescription?
-        if let legalHold {
-            changed = try await bucket.setLegalHold(legalHold, of: key, version: version)
-        }
-        if let mode {
-            changed = try await bucket.setRetention(
-                try retention(mode), of: key, version: version,
-                bypassingGovernance: bypassGovernance)
-        }
-        guard let changed else {
+        guard mode != nil || legalHold != nil else {
             throw StoreError(.invalidArgument, "a change of a lock names a mode or a hold")
         }
-        return changed
+        let retention = try mode.map { (mode) throws(StoreError) in try self.retention(mode) }
+        return try await bucket.setLock(
+            retention: retention, isHeld: legalHold, of: key, version: version,
+            bypassingGovernance: bypassGovernance)
     }
 
     private func retention(_ mode: String) throws(StoreError) -> Retention? {
