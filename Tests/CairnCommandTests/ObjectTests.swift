@@ -323,5 +323,47 @@ import Testing
         _ = try await tool.succeed("object", "put", "app/web", "dir/file", file)
         #expect(try await tool.run("object", "sync", target, "app/web", "--back").exitCode == 8)
         #expect(try FileManager.default.contentsOfDirectory(atPath: outside).isEmpty)
+        _ = try await tool.succeed("object", "rm", "app/web", "dir/file")
+        // A link that is itself in the place of a file is replaced.
+        let precious = tool.path("precious")
+        try Data([7]).write(to: URL(fileURLWithPath: precious))
+        let links = tool.path("links")
+        try FileManager.default.createDirectory(atPath: links, withIntermediateDirectories: true)
+        try FileManager.default.createSymbolicLink(
+            atPath: links + "/current", withDestinationPath: precious)
+        _ = try await tool.succeed("object", "put", "app/web", "current", file)
+        _ = try await tool.succeed("object", "sync", links, "app/web", "--back")
+        #expect(try read(precious) == [7])
+        #expect(try read(links + "/current").count == 10)
+    }
+
+    @Test func `names are told apart by their bytes`() async throws {
+        let tool = try await CairnTool.withBucket()
+        let composed = try tool.file("composed", [1])
+        let decomposed = try tool.file("decomposed", [2])
+        // Equal by the rules of Unicode; and a slash that a mark follows is still a slash.
+        let keys = ["\u{e9}", "e\u{301}", "a/\u{301}b"]
+        for (key, file) in zip(keys, [composed, decomposed, composed]) {
+            _ = try await tool.succeed("object", "put", "app/web", key, file)
+        }
+        let target = tool.path("target")
+        _ = try await tool.succeed("object", "sync", target, "app/web", "--back")
+        #expect(try read(target + "/" + keys[0]) == [1])
+        #expect(try read(target + "/" + keys[1]) == [2])
+        #expect(try read(target + "/a/\u{301}b") == [1])
+        let again = try object(
+            try await tool.succeed("object", "sync", target, "app/web", "--json").text)
+        #expect(again["equalCount"] as? Int == 3)
+        // The prefix ends between bytes, not between characters.
+        _ = try await tool.succeed("object", "put", "app/web", "b", decomposed)
+        let inner = tool.path("inner")
+        _ = try await tool.succeed("object", "sync", inner, "app/web", "a/", "--back", "--delete")
+        #expect(try read(inner + "/\u{301}b") == [1])
+        _ = try await tool.succeed("object", "put", "app/web", "../\u{301}x", composed)
+        let synced = try await tool.run("object", "sync", target, "app/web", "--back")
+        #expect(synced.exitCode == 64)
+        let bad = try tool.file(
+            "bad.json", Array(#"[{"id":"x","prefx":"builds/","expirationDays":30}]"#.utf8))
+        #expect(try await tool.run("bucket", "lifecycle", "set", "app/web", bad).exitCode == 64)
     }
 }

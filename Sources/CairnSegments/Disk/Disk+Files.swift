@@ -48,7 +48,7 @@ public enum DiskPath {
 
     /// The path of the directory that holds a path; the empty path for the root.
     public static func parent(of path: String) -> String {
-        guard let slash = path.lastIndex(of: "/") else { return "" }
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "" }
         return String(path[..<slash])
     }
 
@@ -57,11 +57,14 @@ public enum DiskPath {
     /// - Throws: ``DiskError`` with code `invalidArgument` for every other path.
     public static func components(of path: String) throws(DiskError) -> [String] {
         guard !path.isEmpty else { return [] }
-        let components = path.split(separator: "/", omittingEmptySubsequences: false)
+        // Among bytes, as the system does: a slash that a combining mark follows is a slash.
+        let components = path.utf8.split(
+            separator: UInt8(ascii: "/"), omittingEmptySubsequences: false
+        ).map { String(Substring($0)) }
         let areValid = components.allSatisfy { $0 != "" && $0 != "." && $0 != ".." }
         guard areValid, path.utf8.count <= byteCountMax, !path.utf8.contains(0) else {
             throw DiskError(.invalidArgument, "a path is absolute, too long or has odd components")
         }
-        return components.map(String.init)
+        return components
     }
 }

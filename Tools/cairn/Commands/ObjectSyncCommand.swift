@@ -73,16 +73,16 @@ struct ObjectSyncCommand: StoreCommand {
     // MARK: -
 
     // Of all objects below the prefix that a file can be named after, by that name.
-    private func objects(_ access: any AdminAccess) async throws -> [String: ObjectInfo] {
-        var found: [String: ObjectInfo] = [:]
+    private func objects(_ access: any AdminAccess) async throws -> [FileName: ObjectInfo] {
+        var found: [FileName: ObjectInfo] = [:]
         var cursor: String?
         repeat {
             let page = try await access.objects(
                 in: bucket,
                 ObjectListRequest(prefix: prefix, after: cursor, limit: Pages.countMax))
             for object in page.objects {
-                let name = String(object.key.dropFirst(prefix.count))
-                guard FileTree.isSafe(name) else {
+                let name = FileName(object.key.utf8.dropFirst(prefix.utf8.count))
+                guard name.isSafe else {
                     guard back else { continue }
                     throw CommandFailure(
                         code: "keyInvalid",
@@ -96,7 +96,7 @@ struct ObjectSyncCommand: StoreCommand {
     }
 
     private func transfer(
-        _ access: any AdminAccess, _ files: [String: UInt64], _ objects: [String: ObjectInfo],
+        _ access: any AdminAccess, _ files: [FileName: UInt64], _ objects: [FileName: ObjectInfo],
         _ progress: ProgressBar, _ summary: inout SyncSummary
     ) async throws {
         let names = (back ? Array(objects.keys) : Array(files.keys)).sorted()
@@ -119,10 +119,11 @@ struct ObjectSyncCommand: StoreCommand {
 
     // How many bytes were copied; nil when both were equal.
     private func copy(
-        _ access: any AdminAccess, _ name: String, _ fileByteCount: UInt64?, _ object: ObjectInfo?,
+        _ access: any AdminAccess, _ name: FileName, _ fileByteCount: UInt64?,
+        _ object: ObjectInfo?,
         _ progress: ProgressBar
     ) async throws -> UInt64? {
-        let path = directory + "/" + name
+        let path = directory + "/" + name.text
         if let object, fileByteCount == object.byteCount,
             try await FileTree.digest(of: path) == object.digest
         {
@@ -132,21 +133,20 @@ struct ObjectSyncCommand: StoreCommand {
         guard !dryRun else { return back ? object?.byteCount : fileByteCount }
         guard back else {
             let input = try await InputFile(path)
-            let put = ObjectPut(bucket: bucket, key: prefix + name)
+            let put = ObjectPut(bucket: bucket, key: prefix + name.text)
             return try await access.putObject(put, from: input.source { progress.add($0) })
                 .byteCount
         }
-        let (root, key) = (directory, prefix + name)
-        try await FileThread().run { () throws(FileFailure) in
-            try FileTree.makeDirectories(for: name, below: root)
+        return try await FileTree.withPath(to: name, below: directory) { path in
+            try await OutputFile.replacing(path, progress: { progress.add($0) }) { sink in
+                try await access.getObject(
+                    prefix + name.text, in: bucket, range: nil, into: sink)
+            }.byteCount
         }
-        return try await OutputFile.writing(path, progress: { progress.add($0) }) { sink in
-            try await access.getObject(key, in: bucket, range: nil, into: sink)
-        }.byteCount
     }
 
     private func removeRest(
-        _ access: any AdminAccess, _ files: [String: UInt64], _ objects: [String: ObjectInfo],
+        _ access: any AdminAccess, _ files: [FileName: UInt64], _ objects: [FileName: ObjectInfo],
         _ summary: inout SyncSummary
     ) async throws {
         let extra =
@@ -157,10 +157,11 @@ struct ObjectSyncCommand: StoreCommand {
             summary.removedCount += 1
             guard !dryRun else { continue }
             if back {
-                let path = directory + "/" + name
-                try await FileThread().run { () throws(FileFailure) in Path.remove(path) }
+                try await FileTree.withPath(to: name, below: directory) { path in
+                    try await FileThread().run { () throws(FileFailure) in Path.remove(path) }
+                }
             } else {
-                try await access.deleteObject(prefix + name, in: bucket)
+                try await access.deleteObject(prefix + name.text, in: bucket)
             }
         }
     }

@@ -84,6 +84,23 @@ final class Descriptor: Sendable {
         return Descriptor(number: number, name: path, owned: true)
     }
 
+    /// Opens a directory inside another one, which is made if need be; a symbolic link is refused.
+    func directory(_ component: String) throws(FileFailure) -> Descriptor {
+        let path = name + "/" + component
+        if unsafe mkdirat(number, component, 0o777) != 0, errno != EEXIST {
+            throw FileFailure(attempt: "cannot make \(path)", number: errno)
+        }
+        let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
+        let inner = unsafe openat(number, component, flags)
+        guard inner >= 0 else {
+            throw FileFailure(attempt: "cannot write below \(path)", number: errno)
+        }
+        return Descriptor(number: inner, name: path, owned: true)
+    }
+
+    /// A path that leads to this directory, wherever its name leads to by now (man 5 proc).
+    var pathByNumber: String { "/proc/self/fd/\(number)" }
+
     /// Creates the file at `path`, which must not exist, with `mode` less the user's mask.
     static func creating(_ path: String, mode: UInt32) throws(FileFailure) -> Descriptor {
         let flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW

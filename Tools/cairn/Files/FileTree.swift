@@ -3,6 +3,35 @@ internal import CairnCore
 internal import CairnServer
 internal import Glibc
 
+/// The path of a file below a directory, told apart by its bytes: texts that look alike, or are
+/// equal by the rules of Unicode, may be different files.
+struct FileName: Hashable, Comparable, Sendable {
+    let bytes: [UInt8]
+
+    init(_ bytes: some Sequence<UInt8>) { self.bytes = Array(bytes) }
+
+    /// The same bytes: they are UTF-8.
+    var text: String { String(decoding: bytes, as: UTF8.self) }
+
+    /// Whether the name leads to a file below a directory, and to nowhere else.
+    var isSafe: Bool {
+        bytes.count < Int(PATH_MAX) && !bytes.contains(0)
+            && components.allSatisfy { part in
+                !part.isEmpty && part.count <= Int(NAME_MAX) && part != [UInt8(ascii: ".")]
+                    && part != [UInt8(ascii: "."), UInt8(ascii: ".")]
+            }
+    }
+
+    /// What lies between the slashes.
+    var components: [ArraySlice<UInt8>] {
+        bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+    }
+
+    static func < (one: Self, other: Self) -> Bool {
+        one.bytes.lexicographicallyPrecedes(other.bytes)
+    }
+}
+
 /// The regular files below a directory.
 enum FileTree {
     /// Directories inside one another: deeper ones are a mistake, or a trap.
@@ -15,34 +44,41 @@ enum FileTree {
     /// - Parameter mayBeMissing: whether a directory that is not there counts as empty.
     static func files(
         below directory: String, mayBeMissing: Bool
-    ) throws(FileFailure) -> [String: UInt64] {
+    ) throws(FileFailure) -> [FileName: UInt64] {
         var status = stat()
         guard unsafe stat(directory, &status) == 0 else {
             if errno == ENOENT, mayBeMissing { return [:] }
             throw FileFailure(attempt: "cannot read \(directory)", number: errno)
         }
-        var files: [String: UInt64] = [:]
+        var files: [FileName: UInt64] = [:]
         try collect(directory, "", depth: 0, &files)
         return files
     }
 
-    /// Whether a name leads to a file below a directory, and to nowhere else.
-    static func isSafe(_ name: String) -> Bool {
-        name.utf8.count < Int(PATH_MAX)
-            && name.split(separator: "/", omittingEmptySubsequences: false).allSatisfy { part in
-                !part.isEmpty && part != "." && part != ".." && !part.utf8.contains(0)
-                    && part.utf8.count <= Int(NAME_MAX)
-            }
+    /// Calls `body` with a path to a file whose directories are made and none of which is a
+    /// symbolic link, whoever exchanges them meanwhile.
+    static func withPath<Result>(
+        to name: FileName, below root: String, _ body: (String) async throws -> Result
+    ) async throws -> Result {
+        let directory = try await FileThread().run { () throws(FileFailure) in
+            try self.directory(of: name, below: root)
+        }
+        defer { withExtendedLifetime(directory) {} }
+        let last = String(decoding: name.components.last ?? [], as: UTF8.self)
+        return try await body(directory.pathByNumber + "/" + last)
     }
 
-    /// Makes the directories that a file needs; none of them is a symbolic link. Blocks.
-    static func makeDirectories(for name: String, below root: String) throws(FileFailure) {
-        try makeDirectory(root, followingLinks: true)
-        var path = root
-        for part in name.split(separator: "/").dropLast() {
-            path += "/" + part
-            try makeDirectory(path, followingLinks: false)
+    private static func directory(
+        of name: FileName, below root: String
+    ) throws(FileFailure) -> Descriptor {
+        if unsafe mkdir(root, 0o777) != 0, errno != EEXIST {
+            throw FileFailure(attempt: "cannot make \(root)", number: errno)
         }
+        var directory = try Descriptor.directory(root)
+        for part in name.components.dropLast() {
+            directory = try directory.directory(String(decoding: part, as: UTF8.self))
+        }
+        return directory
     }
 
     /// The SHA-256 of a file as an object has it; nil when it is not there any more.
@@ -69,7 +105,7 @@ enum FileTree {
     // MARK: -
 
     private static func collect(
-        _ root: String, _ below: String, depth: Int, _ files: inout [String: UInt64]
+        _ root: String, _ below: String, depth: Int, _ files: inout [FileName: UInt64]
     ) throws(FileFailure) {
         let path = below.isEmpty ? root : root + "/" + below
         guard depth < depthMax else {
@@ -84,7 +120,7 @@ enum FileTree {
                 throw FileFailure(attempt: "cannot read \(root)/\(child)", number: errno)
             }
             switch status.st_mode & S_IFMT {
-            case S_IFREG: files[child] = UInt64(clamping: status.st_size)
+            case S_IFREG: files[FileName(child.utf8)] = UInt64(clamping: status.st_size)
             case S_IFDIR: try collect(root, child, depth: depth + 1, &files)
             default: continue
             }
@@ -110,19 +146,5 @@ enum FileTree {
             if name != ".", name != ".." { names.append(name) }
         }
         return names
-    }
-
-    private static func makeDirectory(
-        _ path: String, followingLinks: Bool
-    ) throws(FileFailure) {
-        guard unsafe mkdir(path, 0o777) != 0 else { return }
-        guard errno == EEXIST else {
-            throw FileFailure(attempt: "cannot make \(path)", number: errno)
-        }
-        var status = stat()
-        let result = unsafe followingLinks ? stat(path, &status) : lstat(path, &status)
-        guard result == 0, status.st_mode & S_IFMT == S_IFDIR else {
-            throw FileFailure(attempt: "cannot write below \(path)", number: ENOTDIR)
-        }
     }
 }

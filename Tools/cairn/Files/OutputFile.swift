@@ -28,6 +28,16 @@ enum OutputFile {
             }
             return try await body(sink(stream, thread, progress))
         }
+        return try await replacing(path, thread, progress: progress, body)
+    }
+
+    /// The same for a name that is no pipe and no device; a symbolic link is replaced, not
+    /// followed.
+    static func replacing<Result>(
+        _ path: String, _ thread: FileThread = FileThread(),
+        progress: @escaping @Sendable (Int) -> Void,
+        _ body: (@escaping AdminByteSink) async throws -> Result
+    ) async throws -> Result {
         let temporary = try await thread.run { () throws(FileFailure) in
             try TemporaryFile(beside: path)
         }

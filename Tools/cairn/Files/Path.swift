@@ -51,15 +51,18 @@ enum Path {
         return "\(directory)/\(path)"
     }
 
+    // Slashes are sought among bytes: one that a combining mark follows is no character of its own.
+
     /// The directory part of `path`.
     static func directory(of path: String) -> String {
-        guard let slash = path.lastIndex(of: "/") else { return "." }
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
     /// The last component of `path`.
     static func name(of path: String) -> String {
-        path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
+        return String(path[path.utf8.index(after: slash)...])
     }
 
     /// The path without symbolic links, so that a link stays one when its file is replaced.
