@@ -63,6 +63,76 @@ import Testing
         }
         try await store.close()
     }
+
+    enum MultipartDamage: String, CaseIterable, CustomTestStringConvertible {
+        case uploadMissing, expiryMissing, contentsMissing, contentsFlipped, contentsInvented
+        case countTooHigh, sizeTooHigh, frontierTooHigh, partMissing, partFlipped
+        case partOfAnotherNumber, completedKeepsPart, dueMissing
+
+        var testDescription: String { rawValue }
+    }
+
+    @Test(arguments: MultipartDamage.allCases)
+    func `verification finds uploads and rules that would be forgotten`(
+        _ damage: MultipartDamage
+    ) async throws {
+        let store = try await SimulatedStore().open()
+        let bucket = try await store.defaultAccount.createBucket("objects")
+        var rule = LifecycleRule("old")
+        rule.expiration = .after(days: 9)
+        try await bucket.setLifecycle([rule])
+        let upload = try await bucket.beginMultipartUpload("open")
+        for number in 1...3 { _ = try await upload.put(number, [UInt8(number)]) }
+        // One that is beyond the frontier.
+        _ = try await upload.put(5, [5])
+        let other = try await bucket.beginMultipartUpload("done")
+        _ = try await other.put(1, [1])
+        _ = try await other.complete()
+        try await check(store)
+        let id = bucket.bucketID
+        let name = MultipartName(key: upload.key, id: upload.id)
+        let rowKey = RowKey.multipartUpload(id, name)
+        let contents = RowKey.parts(id, name.id)
+        try await store.engine.transact { (transaction) throws(StoreError) in
+            guard let row = try transaction.multipart(name, in: id),
+                let due = try transaction.lifecycleDue(of: "done", in: id)
+            else { throw StoreError(.objectUnknown, "") }
+            var changed = row
+            switch damage {
+            case .uploadMissing: try transaction.delete(Tables.multipartUploads, rowKey)
+            case .expiryMissing:
+                try transaction.delete(
+                    Tables.multipartExpiry, RowKey.multipartExpiry(row.expiresAt, id, name))
+            case .contentsMissing: try transaction.delete(Tables.multipartContents, contents)
+            case .contentsFlipped: try transaction.flip(Tables.multipartContents, contents)
+            case .contentsInvented:
+                try transaction.copy(
+                    Tables.multipartContents, from: contents,
+                    to: RowKey.parts(id, MultipartUploadID(octets: Octets16())))
+            case .countTooHigh: changed.partCount += 1
+            case .sizeTooHigh: changed.byteCount += 1
+            case .frontierTooHigh: changed.frontier += 1
+            case .partMissing: try transaction.delete(Tables.parts, RowKey.part(id, name.id, 5))
+            case .partFlipped: try transaction.flip(Tables.parts, RowKey.part(id, name.id, 5))
+            case .partOfAnotherNumber:
+                try transaction.copy(
+                    Tables.parts, from: RowKey.part(id, name.id, 1),
+                    to: RowKey.part(id, name.id, 2))
+            case .completedKeepsPart:
+                try transaction.copy(
+                    Tables.parts, from: RowKey.part(id, name.id, 1),
+                    to: RowKey.part(id, other.id, 1))
+            case .dueMissing:
+                try transaction.delete(
+                    Tables.lifecycleDue, RowKey.lifecycleDue(due, id, "done"))
+            }
+            if changed.encoded() != row.encoded() {
+                try transaction.put(Tables.multipartUploads, rowKey, changed.encoded())
+            }
+        }
+        #expect(try await store.verify(.structure).problemCount > 0)
+        try await store.close()
+    }
 }
 
 extension Transaction {

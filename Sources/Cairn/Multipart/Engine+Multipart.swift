@@ -84,6 +84,13 @@ extension Engine {
             try index.get(Tables.multipartContents, rowKey)
         }
         guard let sealed else { throw MultipartUpload.unknown }
+        return try await openContents(sealed, of: upload, in: bucket, decode)
+    }
+
+    func openContents<Contents: Sendable>(
+        _ sealed: [UInt8], of upload: MultipartName, in bucket: BucketID,
+        _ decode: @escaping @Sendable ([UInt8]) throws(CoreError) -> Contents
+    ) async throws(StoreError) -> Contents {
         let key = try await sealingKey(of: sealed, owner: bucket)
         return try await pool.run { (context) throws(StoreError) in
             let bytes = try context.open(

@@ -130,6 +130,11 @@ private struct Verifier {
             return try note(error, error.message, bucket: bucket.name)
         }
         for problem in audit.problems { report.add(problem, bucket: bucket.name) }
+        let multiparts = MultipartAudit(
+            engine: engine, snapshot: snapshot, bucket: bucket, keys: keys)
+        do throws(StoreError) { try await multiparts.run(&report) } catch {
+            return try note(error, error.message, bucket: bucket.name)
+        }
         found[.objects] = audit.objectCount
         found[.olderVersions] = audit.olderVersionCount
         try await checkUsage(of: bucket, found, snapshot)
