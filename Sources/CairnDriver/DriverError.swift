@@ -8,13 +8,14 @@ public struct DriverError: Error, Hashable, CustomStringConvertible {
         /// Nothing is at the path, neither a file nor anything below it. Give up.
         case pathNotFound
         /// The path is not `/` or components of letters, digits, `.`, `_` and `-` behind slashes,
-        /// or has more than 1024 bytes. Give up.
+        /// none of which is `.` or `..`, or has more than 1025 bytes. Give up.
         case pathInvalid
         /// The offset lies behind the end of the file, or is negative. Give up.
         case offsetInvalid
         /// The file is longer than the caller is ready to take. Use a reader.
         case tooLarge
-        /// The writer was committed, cancelled or closed before, or another one has ended its work.
+        /// The writer was committed, cancelled or closed before, or another one has ended its work;
+        /// or the store is closed, which may be the answer to any call.
         case closed
         /// The store failed. See ``DriverError/cause``.
         case store

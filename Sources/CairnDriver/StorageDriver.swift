@@ -60,13 +60,14 @@ public struct StorageDriver: Sendable {
         }
     }
 
-    /// Writes a file as a whole, in place of what was there.
+    /// Writes a file as a whole, in place of what was there and what writers have left.
     ///
     /// - Throws: ``DriverError`` with code `pathInvalid`, `store`.
     public func putContents(_ path: String, _ bytes: Span<UInt8>) async throws(DriverError) {
         let key = try Self.key(path)
         do throws(StoreError) {
             try await bucket.putObject(key, bytes)
+            try await abortAll(of: key)
         } catch {
             throw DriverError(error, at: path)
         }
@@ -168,13 +169,15 @@ public struct StorageDriver: Sendable {
         return found.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
-    /// Gives a file another path, in place of what was there.
+    /// Gives a file another path, in place of what was there. What writers have left at either path
+    /// is given up.
     ///
     /// - Throws: ``DriverError`` with code `pathNotFound`, `pathInvalid`, `store`.
     public func move(_ path: String, to target: String) async throws(DriverError) {
         let (key, targetKey) = (try Self.key(path), try Self.key(target))
         _ = try await Self.mapping(path) { () throws(StoreError) in
             try await bucket.renameObject(key, to: targetKey)
+            for key in [key, targetKey] { try await abortAll(of: key) }
         }
     }
 
@@ -194,13 +197,7 @@ public struct StorageDriver: Sendable {
         }
         let prefix = try Self.prefix(path)
         try await Self.mapping(path) { () throws(StoreError) in
-            // What writers have left would bring the file back.
-            if path != "/" {
-                for upload in try await pending(String(prefix.dropLast())) {
-                    try await abort(upload)
-                    isFound = true
-                }
-            }
+            if path != "/", try await abortAll(of: String(prefix.dropLast())) { isFound = true }
             try await abortAll(below: prefix)
         }
         while true {
@@ -232,16 +229,16 @@ public struct StorageDriver: Sendable {
     public func walk(
         _ path: String, visiting visit: (FileInfo) async throws -> WalkStep
     ) async throws {
-        _ = try await walkBelow(path, visit)
+        _ = try await walkBelow(path, list(path), visit)
     }
 
     // MARK: -
 
     // False when the walk is over.
     private func walkBelow(
-        _ path: String, _ visit: (FileInfo) async throws -> WalkStep
+        _ path: String, _ children: [String], _ visit: (FileInfo) async throws -> WalkStep
     ) async throws -> Bool {
-        for child in try await list(path) {
+        for child in children {
             let info: FileInfo
             do throws(DriverError) { info = try await stat(child) } catch {
                 // Deleted since it was listed.
@@ -253,10 +250,13 @@ public struct StorageDriver: Sendable {
             case .skip where !info.isDirectory: return true
             case .skip: continue
             case .enter:
-                // A file may be a directory as well.
-                let below = try await page(child, prefix: Self.prefix(child), limit: 1)
-                guard !below.objects.isEmpty else { continue }
-                guard try await walkBelow(child, visit) else { return false }
+                // A file may be a directory as well; what was one may be deleted by now.
+                let below: [String]
+                do throws(DriverError) { below = try await list(child) } catch {
+                    guard error.code == .pathNotFound else { throw error }
+                    continue
+                }
+                guard try await walkBelow(child, below, visit) else { return false }
             }
         }
         return true
@@ -299,6 +299,14 @@ public struct StorageDriver: Sendable {
             cursor = page.uploads.last?.key == key ? page.next : nil
         } while cursor != nil
         return found
+    }
+
+    // What writers have left would bring back what was there before. False: there was nothing.
+    @discardableResult
+    private func abortAll(of key: String) async throws(StoreError) -> Bool {
+        let uploads = try await pending(key)
+        for upload in uploads { try await abort(upload) }
+        return !uploads.isEmpty
     }
 
     private func abortAll(below prefix: String) async throws(StoreError) {

@@ -36,7 +36,7 @@ public struct InMemoryStore: Sendable {
         self.random = random
     }
 
-    /// Opens the store.
+    /// Opens the store. Its segments have 16 MiB, whatever the configuration says.
     ///
     /// - Throws: ``StoreError`` as ``Store/open(at:unlock:configuration:)``.
     public func open(

@@ -216,7 +216,26 @@ import Testing
         try await writer.write([4])
         try await writer.commit()
         #expect(try await driver.contents("/file") == [1, 2, 3, 4])
-        // What is deleted does not come back with a writer that was closed before.
+        // What was replaced or moved does not come back with a writer that was closed before.
+        let older = try await driver.writer("/file", append: true)
+        try await older.write([7])
+        try await older.close()
+        try await Self.put(driver, "/file", [8])
+        let behind = try await driver.writer("/file", append: true)
+        try await behind.write([9])
+        try await behind.commit()
+        #expect(try await driver.contents("/file") == [8, 9])
+        for (path, target) in [("/file", "/moved"), ("/moved", "/file")] {
+            for path in ["/file", "/moved"] {
+                let left = try await driver.writer(path, append: true)
+                try await left.write([10])
+                try await left.close()
+            }
+            try await driver.move(path, to: target)
+            #expect(try await bucket.multipartUploads().uploads.isEmpty)
+            #expect(try await driver.contents(target) == [8, 9])
+        }
+        // Nor what is deleted.
         let left = try await driver.writer("/file", append: true)
         try await left.write([5])
         try await left.close()

@@ -109,6 +109,27 @@ import Testing
         try await again.close()
     }
 
+    @Test func `a position in a bucket that never had events is a good one`() async throws {
+        let (simulated, store, bucket) = try await Self.bucket {
+            $0.configuration.eventByteCount = 0
+        }
+        try await bucket.putObject("old", [1].span)
+        let none = try await bucket.eventCursor()
+        try await store.close()
+        var restarted = simulated
+        restarted.configuration.eventByteCount = 1 << 20
+        let again = try await restarted.open(seed: 3)
+        let reopened = try await again.defaultAccount.bucket("objects")
+        let cursor = try await reopened.eventCursor()
+        #expect(try await reopened.eventCursor() == cursor)
+        try await reopened.putObject("new", [2].span)
+        #expect(
+            try await reopened.events(after: cursor).events.compactMap(\.key) == ["new"])
+        // What happened while none were kept is not told, and that is said.
+        #expect(await code { _ = try await reopened.events(after: none) } == .eventsLost)
+        try await again.close()
+    }
+
     @Test func `cursors that nobody gave are refused, and never trap`() async throws {
         let (_, store, bucket) = try await Self.bucket()
         try await bucket.putObject("key", [1].span)

@@ -28,6 +28,34 @@ import Testing
         try await bucket.objects().objects.map(\.key)
     }
 
+    @Test(arguments: [0, 1])
+    func `a preview while versions are suspended is what comes`(_ keepingNewest: Int) async throws {
+        let (simulated, store, bucket) = try await Self.bucket()
+        if keepingNewest > 0 { try await bucket.setVersioning(.enabled) }
+        try await bucket.putObject("key", TestData.random(50_000, seed: 1).span)
+        try await bucket.setVersioning(.enabled)
+        try await bucket.putObject("key", TestData.random(60_000, seed: 2).span)
+        try await bucket.setVersioning(.suspended)
+        try await bucket.setLifecycle([
+            Self.rule("all") {
+                $0.expiration = .after(days: 2)
+                $0.noncurrentExpiration = NoncurrentExpiration(
+                    days: 1, keepingNewest: keepingNewest)
+            }
+        ])
+        simulated.clock.advance(by: Self.day * 3)
+        let preview = try await bucket.previewLifecycle()
+        #expect(preview.expiredObjectCount == 1 && preview.removedVersionCount == 1)
+        #expect(preview.removedBlobCount == 1 && preview.logicalByteCount == 50_000)
+        let report = try await store.applyLifecycle()
+        #expect(report.expiredObjectCount == 1 && report.removedVersionCount == 1)
+        #expect(try await bucket.describe().blobCount == 1)
+        // The delete marker, and what was the latest.
+        #expect(try await bucket.objectVersions().versions.count == 2)
+        try await check(store)
+        try await store.close()
+    }
+
     @Test func `objects go when their days are over, those that no rule concerns stay`()
         async throws
     {

@@ -36,6 +36,39 @@ import Testing
         return contents
     }
 
+    @Test func `trees of several levels are joined, whatever follows upon them`() async throws {
+        let (_, store, bucket) = try await Self.bucket()
+        // More chunks than a node has children.
+        let large = TestData.compressible(24 << 20, seed: 9)
+        let blob = try await bucket.putBlob(large.span).digest
+        #expect(try await store.statistics().chunkCount > 1024)
+        let upload = try await bucket.beginMultipartUpload("large")
+        var whole = SHA256()
+        // A lower tree, bytes, and equal trees follow upon a higher one; one is the last.
+        let small: [[UInt8]?] = [nil, TestData.random(300_000, seed: 1), nil, [1, 2], nil, nil]
+        for (number, bytes) in zip(1..., small) {
+            if let bytes {
+                _ = try await upload.put(number, bytes)
+            } else {
+                try await upload.putPart(number, blob: blob)
+            }
+            let part = bytes ?? large
+            whole.update(part.span)
+        }
+        let object = try await upload.complete()
+        #expect(object.digest == whole.digest)
+        let report = try await store.verify(.full)
+        #expect(report.problems.map(\.description) == [])
+        try await bucket.deleteObject("large")
+        try await store.sweep()
+        try await check(store)
+        #expect(try await bucket.stat(blob).byteCount == UInt64(large.count))
+        try await bucket.deleteBlob(blob)
+        try await store.sweep()
+        #expect(try await store.statistics().chunkCount == 0)
+        try await store.close()
+    }
+
     @Test(arguments: [
         [1, 2, 3, 4, 5, 6, 7, 8, 9], [9, 8, 7, 6, 5, 4, 3, 2, 1], [2, 4, 6, 8, 1, 3, 5, 7, 9],
     ])

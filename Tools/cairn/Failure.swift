@@ -102,8 +102,8 @@ extension Failure {
         Exit codes:
           0    done
           1    failed for a reason without a code of its own
-          3    not found: the store, the bucket, the blob, the upload session or the key
-          4    in the way: already exists, not empty, still referenced or locked
+          3    not found: the store, bucket, blob, object, upload session or key
+          4    in the way: exists, not empty, referenced or locked; a failed condition; lost events
           5    integrity: damaged bytes, or bytes that do not match their digest
           6    busy: another process holds the store, or its server does not answer
           7    no space left on the disk

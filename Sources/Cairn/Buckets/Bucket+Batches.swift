@@ -12,9 +12,9 @@ extension Bucket {
     /// - Returns: for each operation the object that it wrote; nil where it wrote none.
     /// - Throws: ``BatchError``, which names the first operation that could not take place, with
     ///   code `preconditionFailed`, `objectUnknown` (to be updated), `blobUnknown` (a body or a
-    ///   reference), `blobReferenced`, `keyInvalid`, `invalidArgument`, `limitExceeded` (see
-    ///   ``ObjectBatch``), `bucketUnknown`, `corrupted`, `outOfSpace`, `io`, `keyDisabled`,
-    ///   `keyUnavailable`, `closed`.
+    ///   reference), `blobReferenced`, `objectLocked` (what it would replace or remove),
+    ///   `keyInvalid`, `invalidArgument`, `limitExceeded` (see ``ObjectBatch``), `bucketUnknown`,
+    ///   `corrupted`, `outOfSpace`, `io`, `keyDisabled`, `keyUnavailable`, `closed`.
     @discardableResult
     public func commit(_ batch: ObjectBatch) async throws(BatchError) -> [ObjectDescription?] {
         try batch.check()

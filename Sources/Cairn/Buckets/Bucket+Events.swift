@@ -19,8 +19,8 @@ extension Bucket {
     ///
     /// Events are kept up to ``StoreConfiguration/eventByteCount`` for each bucket and
     /// ``StoreConfiguration/eventLifetime``; older ones go when new ones come. What is told is on
-    /// stable storage. After a backup was restored, positions from before mean other events: list
-    /// the bucket, and take ``eventCursor()``.
+    /// stable storage. After a backup was restored, positions from before mean other events: take
+    /// ``eventCursor()``, then list the bucket.
     ///
     /// - Parameters:
     ///   - cursor: what was seen last; nil begins with the oldest event that is kept.
@@ -76,18 +76,38 @@ extension Bucket {
     /// The position behind everything that was committed so far: for whoever lists the bucket, and
     /// wants to know what changes from then on.
     ///
-    /// - Throws: ``StoreError`` with code `corrupted`, `io`, `closed`.
+    /// Where no events are kept (``StoreConfiguration/eventByteCount``) it is good for nothing: the
+    /// first event that is kept later makes it `eventsLost`.
+    ///
+    /// - Throws: ``StoreError`` with code `bucketUnknown`, `corrupted`, `outOfSpace`, `readOnly`,
+    ///   `io`, `closed`.
     public func eventCursor() async throws(StoreError) -> EventCursor {
+        var head = try await eventHead()
+        if head == nil {
+            // A bucket that is older than events, or that had none for a while.
+            let bucketID = bucketID
+            try await engine.transact { (transaction) throws(StoreError) in
+                try transaction.checkBucket(bucketID)
+                guard try transaction.get(Tables.eventHeads, bucketID.octets.bytes) == nil else {
+                    return
+                }
+                try transaction.beginEvents(of: bucketID)
+            }
+            head = try await eventHead()
+        }
+        guard let head else { return EventCursor(epoch: 0, number: 0) }
+        return EventCursor(epoch: head.epoch, number: head.next - 1)
+    }
+
+    private func eventHead() async throws(StoreError) -> EventHeadRow? {
         let key = bucketID.octets.bytes
-        let head = try await engine.read("reading events") { (index) throws(IndexError) in
+        let bytes = try await engine.read("reading events") { (index) throws(IndexError) in
             let snapshot = try index.snapshot()
             // As for events: what a power cut can take back is no position.
             try index.sync()
             return try snapshot.get(Tables.eventHeads, key)
         }
-        guard let head else { return EventCursor(epoch: 0, number: 0) }
-        let known = try Engine.decodeEventHead(head)
-        return EventCursor(epoch: known.epoch, number: known.next - 1)
+        return try bytes.map(Engine.decodeEventHead)
     }
 
     private static var eventsLost: StoreError {

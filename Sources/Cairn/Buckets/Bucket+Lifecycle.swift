@@ -66,9 +66,9 @@ extension Bucket {
     /// What lifecycle rules would do now, and changes nothing.
     ///
     /// As of one moment, and exact for it, but for delete markers that an expiry itself leaves and
-    /// that go at once. Looks at every object of the bucket. Memory: about 100
-    /// bytes for each blob and each chunk that would go; rows that are deleted meanwhile stay on
-    /// the disk until it has ended.
+    /// that go at once. Looks at every object of the bucket. Memory: about 100 bytes for each blob
+    /// and each chunk that would go, and a few hundred for each version that would go of one key;
+    /// rows that are deleted meanwhile stay on the disk until it has ended.
     ///
     /// - Parameters:
     ///   - rules: those to be tried; nil is those of the bucket.
@@ -79,27 +79,24 @@ extension Bucket {
         _ rules: [LifecycleRule]? = nil, at moment: Timestamp? = nil
     ) async throws(StoreError) -> LifecyclePreview {
         if let rules { try LifecycleRule.check(rules) }
-        let tried = if let rules { rules } else { try await lifecycle() }
-        let bucket = LifecycleBucket(
-            bucket: self, keys: try await keys(), rules: tried, settings: nil,
-            versioning: try await versioning())
-        return try await engine.previewLifecycle(bucket, at: moment ?? engine.clock.now())
+        return try await engine.previewLifecycle(
+            rules, of: self, at: moment ?? engine.clock.now())
     }
 }
 
 extension Store {
     /// Does what the lifecycle rules of all buckets want done by now, the oldest first.
     ///
-    /// Costs what is due, not what there is; after rules were changed, one look at each object of
-    /// their bucket. In small transactions, each of which makes sure that the rules are still
-    /// those: a kill loses nothing, and the next run goes on. Nothing is done to versions that a
-    /// retention or a legal hold keeps. A key that cannot be looked at keeps no other one: see
-    /// ``LifecycleReport/lockedKeyCount`` and ``LifecycleReport/skippedKeyCount``. Incomplete
+    /// Costs what is due, not what there is; after rules or versioning were changed, one look at
+    /// each object of their bucket. In small transactions, each of which makes sure that the rules
+    /// are still those: a kill loses nothing, and the next run goes on. Nothing is done to versions
+    /// that a retention or a legal hold keeps. A key that cannot be looked at keeps no other one:
+    /// see ``LifecycleReport/lockedKeyCount`` and ``LifecycleReport/skippedKeyCount``. Incomplete
     /// multipart uploads are aborted by ``reapExpiredUploads(limit:)`` and ``sweep()``; call the
     /// latter afterwards, to free what has gone.
     ///
     /// - Throws: ``StoreError`` with code `cancelled` (by the task; what was done stays done),
-    ///   `outOfSpace`, `io`, `closed`.
+    ///   `outOfSpace`, `readOnly`, `io`, `closed`.
     @discardableResult
     public func applyLifecycle() async throws(StoreError) -> LifecycleReport {
         var report = LifecycleReport()

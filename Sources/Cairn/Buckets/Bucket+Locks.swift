@@ -40,8 +40,9 @@ extension Bucket {
     ///   - version: which version of it; nil is the latest.
     ///   - bypassingGovernance: whether a retention in governance mode counts for nothing.
     /// - Throws: ``StoreError`` with code `objectLocked` (there is a stronger retention),
-    ///   `objectUnknown`, `invalidArgument` (longer than 100 years), `keyInvalid`, `bucketUnknown`,
-    ///   `corrupted`, `outOfSpace`, `io`, `keyDisabled`, `keyUnavailable`, `closed`.
+    ///   `objectUnknown`, `invalidArgument` (over, or longer than 100 years), `keyInvalid`,
+    ///   `bucketUnknown`, `corrupted`, `outOfSpace`, `io`, `keyDisabled`, `keyUnavailable`,
+    ///   `closed`.
     @discardableResult
     public func setRetention(
         _ retention: Retention?, of key: String, version: ObjectVersionID? = nil,

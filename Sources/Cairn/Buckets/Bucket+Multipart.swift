@@ -12,14 +12,16 @@ extension Bucket {
     /// - Parameters:
     ///   - key: of the object to be, 1 to 1024 bytes of UTF-8 without NUL. Any number of uploads
     ///     may have the same.
-    ///   - attributes: what is said of the object.
+    ///   - attributes: what is said of the object. A retention that is over when the upload is
+    ///     completed keeps nothing.
     ///   - references: blobs of the bucket that the object keeps alive, at most 10,000; they must
     ///     be there at the end.
     ///   - algorithm: what the digest of the object will be of.
     ///   - checksums: what is computed of the whole object beside, as long as no part has a gap
     ///     before it; else at the end.
     /// - Throws: ``StoreError`` with code `keyInvalid`, `limitExceeded`, `invalidArgument` (a
-    ///   control character in an attribute), `bucketUnknown`, `outOfSpace`, `io`, `keyDisabled`,
+    ///   control character in an attribute, a retention that is over or longer than 100 years),
+    ///   `bucketUnknown`, `outOfSpace`, `io`, `keyDisabled`,
     ///   `keyUnavailable`, `closed`.
     public func beginMultipartUpload(
         _ key: String, attributes: ObjectAttributes = ObjectAttributes(),
@@ -97,7 +99,7 @@ extension Bucket {
             }
             for entry in rows {
                 let row = try Engine.decodeMultipart(entry.value)
-                guard row.state == .open, row.expiresAt > engine.clock.now() else { continue }
+                guard row.state == .open else { continue }
                 guard uploads.count < limit else {
                     return MultipartUploadPage(
                         uploads: uploads, next: uploads.last.map(MultipartCursor.init(behind:)))

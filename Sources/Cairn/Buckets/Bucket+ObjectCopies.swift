@@ -25,10 +25,11 @@ extension Bucket {
     ///   - condition: when the copy may be written.
     /// - Returns: the description of the copy.
     /// - Throws: ``StoreError`` with code `objectUnknown`, `preconditionFailed`, `notModified` (the
-    ///   object is not as wanted), `domainMismatch` (the destination has no part in the
-    ///   deduplication domain of a blob: read and write it), `invalidArgument` (buckets of two
-    ///   accounts, or an attribute), `keyInvalid`, `limitExceeded`, `bucketUnknown`, `corrupted`,
-    ///   `outOfSpace`, `io`, `keyDisabled`, `keyUnavailable`, `closed`.
+    ///   object is not as wanted), `objectLocked` (what it would replace), `domainMismatch` (the
+    ///   destination has no part in the deduplication domain of a blob: read and write it),
+    ///   `invalidArgument` (buckets of two accounts, or an attribute), `keyInvalid`,
+    ///   `limitExceeded`, `bucketUnknown`, `corrupted`, `outOfSpace`, `io`, `keyDisabled`,
+    ///   `keyUnavailable`, `closed`.
     @discardableResult
     public func copyObject(
         _ key: String, version: ObjectVersionID? = nil, to target: String,
@@ -50,8 +51,9 @@ extension Bucket {
     /// Gives an object another key, in this bucket or another one of the account. Durable on
     /// return, all or nothing: at no moment are there two of it, or none.
     ///
-    /// Costs the same whatever the size. Time and attributes stay, and so does the ETag within a
-    /// bucket.
+    /// Costs the same whatever the size. Time and attributes stay, but for the lock, and so does
+    /// the ETag within a bucket. An object that is locked stays where it is, unless the bucket
+    /// keeps versions.
     ///
     /// - Parameters: as those of ``copyObject(_:version:to:in:attributes:ifSource:if:)``.
     /// - Returns: the description of the object in its new place.

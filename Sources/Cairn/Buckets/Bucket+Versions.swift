@@ -13,7 +13,8 @@ extension Bucket {
     }
 
     /// Lets the bucket keep older versions of its objects, or no more of them. Durable on return;
-    /// writes that begin afterwards obey it.
+    /// writes that begin afterwards obey it. Where there are lifecycle rules, the next run of them
+    /// looks at every object of the bucket once.
     ///
     /// - Throws: ``StoreError`` with code `invalidArgument` (`off`, where versions were kept
     ///   before: suspend), `bucketUnknown`, `outOfSpace`, `io`, `keyDisabled`, `keyUnavailable`,

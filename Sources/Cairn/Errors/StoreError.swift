@@ -106,7 +106,8 @@ extension StoreError {
         public static var readOnly: Self { Self(.readOnly) }
         /// The store, session or handle was closed before. Open it again.
         public static var closed: Self { Self(.closed) }
-        /// The task was cancelled before the work was done. Nothing has changed.
+        /// The task was cancelled before the work was done. One call has changed nothing; upkeep of
+        /// a whole store keeps what it has done.
         public static var cancelled: Self { Self(.cancelled) }
         /// A bucket or account name breaks the rules. Correct it.
         public static var nameInvalid: Self { Self(.nameInvalid) }
@@ -144,7 +145,8 @@ extension StoreError {
         public static var preconditionFailed: Self { Self(.preconditionFailed) }
         /// The object is in a state that the caller knows (RFC 9110 15.4.5). Use what is at hand.
         public static var notModified: Self { Self(.notModified) }
-        /// Events that follow a position are not kept any more. List the bucket, then go on.
+        /// Events that follow a position are not kept any more. Take a new position, then list the
+        /// bucket, then go on from there.
         public static var eventsLost: Self { Self(.eventsLost) }
         /// The bucket has no such upload session: never begun, finished, cancelled or reaped.
         public static var uploadUnknown: Self { Self(.uploadUnknown) }

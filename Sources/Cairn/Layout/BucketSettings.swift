@@ -7,8 +7,10 @@
 //   dueRule   := flags:u8 prefix:prefixed byteCountMin:u64 byteCountMax:u64 expiration:i64
 //                noncurrentSeconds:u64 uploadSeconds:u64
 //     of an enabled rule: what the store must know without a key of the bucket
-//     flags: bit 0 expires after seconds, bit 1 expires at a time, bit 2 older versions expire,
-//            bit 3 delete markers go; seconds and times are 0 where they mean nothing
+//     flags: bit 0 expires after days, bit 1 expires at a time, bit 2 older versions expire,
+//            bit 3 delete markers go
+//     expiration: days with bit 0, nanoseconds since 1970 with bit 1, else 0
+//     noncurrentSeconds: 0 too where newest versions are kept: then any write may make one due
 //   sealed (metadata record, data key, bound to the bucket) := rules, see LifecycleCoding
 
 internal import CairnCore

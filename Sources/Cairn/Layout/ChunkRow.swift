@@ -31,7 +31,7 @@ struct ChunkRow: Sendable {
         suite: .convergent, plaintextByteCount: RecordHeader.plaintextByteCountMax)
 
     var placement: Placement
-    /// How often recipe nodes, links and upload sessions name the chunk.
+    /// How often recipe nodes, links, upload sessions and parts name the chunk.
     ///
     /// Zero means that nothing needs it: it is no longer a duplicate of anything, and the sweep
     /// may take it.

@@ -127,7 +127,7 @@ extension Engine {
     /// What rules do to a key.
     ///
     /// - Parameters:
-    ///   - snapshot: the moment to look at; nil is now.
+    ///   - snapshot: the moment to look at, for a preview; nil is now.
     ///   - stepCountMax: what is due beyond that is left for another plan.
     func lifecyclePlan(
         of key: String, _ bucket: LifecycleBucket, at now: Timestamp,
@@ -141,7 +141,7 @@ extension Engine {
         }
         var plan = LifecyclePlan(key: key, latest: latest)
         var planner = LifecyclePlanner(
-            bucket.rules, key: key, at: now, isKeepingVersions: bucket.versioning == .enabled)
+            bucket.rules, key: key, at: now, previewing: snapshot == nil ? nil : bucket.versioning)
         if let latest {
             try await add([(latest, true)], to: &plan, &planner, bucket)
         }

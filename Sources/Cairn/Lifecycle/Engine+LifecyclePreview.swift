@@ -5,17 +5,26 @@ internal import CairnIndex
 
 extension Engine {
     /// What rules would do to a bucket at a moment, as of one snapshot; changes nothing.
+    ///
+    /// - Parameter rules: nil is those of the bucket.
     func previewLifecycle(
-        _ bucket: LifecycleBucket, at now: Timestamp
+        _ rules: [LifecycleRule]?, of previewed: Bucket, at now: Timestamp
     ) async throws(StoreError) -> LifecyclePreview {
-        let id = bucket.bucket.bucketID
+        let id = previewed.bucketID
         // What the snapshot names stays where it is.
         let pin = segmentPins.pin()
         defer { withExtendedLifetime(pin) {} }
         let snapshot = try await read("previewing lifecycle rules") { (index) throws(IndexError) in
             try index.snapshot()
         }
-        let versioning = bucket.versioning
+        let settings = try await read("previewing lifecycle rules") {
+            [snapshot] (_) throws(IndexError) in
+            try snapshot.get(Tables.bucketSettings, id.octets.bytes)
+        }
+        let (own, versioning) = try await previewed.rules(in: settings)
+        let bucket = LifecycleBucket(
+            bucket: previewed, keys: try await previewed.keys(), rules: rules ?? own,
+            settings: settings, versioning: versioning)
         var preview = LifecyclePreview()
         var released: [LinkName: UInt32] = [:]
         var position: LifecyclePosition? = LifecyclePosition()
@@ -26,12 +35,16 @@ extension Engine {
                 let plan = try await lifecyclePlan(
                     of: key, bucket, at: now, in: snapshot, stepCountMax: .max)
                 guard current.phase == .objects || plan.latest == nil else { continue }
+                let isNullRemoved = plan.steps.contains { $0.action.isOfNullVersion }
                 for step in plan.steps {
                     var gone: ObjectRow? = step.row
                     if step.action == .expire {
                         preview.expiredObjectCount += 1
-                        gone = try await removedVersion(
-                            by: step.row, of: key, versioning, id, snapshot)
+                        gone =
+                            isNullRemoved
+                            ? nil
+                            : try await removedVersion(
+                                by: step.row, of: key, versioning, id, snapshot)
                     } else {
                         preview.removedVersionCount += 1
                     }
@@ -133,6 +146,16 @@ extension Engine {
                 }
                 if upload.state == .open, isDue { preview.abortedUploadCount += 1 }
             }
+        }
+    }
+}
+
+extension LifecyclePlanner.Action {
+    /// Whether it removes the null version for good.
+    fileprivate var isOfNullVersion: Bool {
+        switch self {
+        case .expire: false
+        case .remove(let version): version.token == 0
         }
     }
 }

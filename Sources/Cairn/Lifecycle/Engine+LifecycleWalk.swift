@@ -128,10 +128,10 @@ extension Engine {
                 if let due { dues.append((key, due)) }
             } catch {
                 // Without the key of the bucket nothing goes on: the walk stays where it is.
-                let skippedCount = report.skippedKeyCount
-                try report.note(error)
-                guard report.skippedKeyCount > skippedCount else { throw error }
-                // It keeps none behind it, and is looked at with each run.
+                var noted = LifecycleReport()
+                try noted.note(error)
+                guard noted.skippedKeyCount > 0 else { throw error }
+                // It keeps none behind it, and is looked at, and counted, with each run.
                 dues.append((key, now))
             }
         }

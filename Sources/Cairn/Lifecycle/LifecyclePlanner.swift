@@ -21,7 +21,7 @@ struct LifecyclePlanner: Sendable {
 
     private let rules: [LifecycleRule]
     private let now: Timestamp
-    private let isKeepingVersions: Bool
+    private let previewed: Versioning?
     /// The next moment at which something may be due; nil is never.
     private(set) var nextDue: Timestamp?
     // When the version shown last was written, which made the next one an older one.
@@ -35,11 +35,15 @@ struct LifecyclePlanner: Sendable {
 
     /// - Parameters:
     ///   - rules: of the bucket.
-    ///   - isKeepingVersions: whether what expires becomes an older version.
-    init(_ rules: [LifecycleRule], key: String, at now: Timestamp, isKeepingVersions: Bool) {
+    ///   - previewed: the versioning of the bucket, if the plan is to have what another look would
+    ///     find as soon as the latest version has expired; nil for a plan that is carried out, of
+    ///     which the end may never come.
+    init(
+        _ rules: [LifecycleRule], key: String, at now: Timestamp, previewing previewed: Versioning?
+    ) {
         self.rules = rules.filter { $0.concerns(key) }
         self.now = now
-        self.isKeepingVersions = isKeepingVersions
+        self.previewed = previewed
     }
 
     /// What becomes of the next version.
@@ -59,10 +63,12 @@ struct LifecyclePlanner: Sendable {
             // Where versions are kept it is the newest of the older ones from now on; else its
             // delete marker may be all there is.
             for rule in rules {
-                if let older = rule.noncurrentExpiration { wait(until: now + .days(older.days)) }
+                if let older = rule.noncurrentExpiration {
+                    wait(until: older.keepingNewest > 0 ? now : now + .days(older.days))
+                }
                 if rule.removesExpiredDeleteMarkers { wait(until: now) }
             }
-            if isKeepingVersions { olderCount += 1 }
+            if isKept(row) { olderCount += 1 }
             hasKept = true
             return Step(action: .expire, row: row)
         }
@@ -85,6 +91,15 @@ struct LifecyclePlanner: Sendable {
             return nil
         }
         return Self.removing(marker)
+    }
+
+    // Whether a version that expires is an older one then.
+    private func isKept(_ row: ObjectRow) -> Bool {
+        switch previewed {
+        case .enabled: true
+        case .suspended: row.token != 0
+        case .off, nil: false
+        }
     }
 
     // Of a version that goes nobody needs what is sealed: a plan may have many of them.

@@ -46,7 +46,8 @@ public struct LifecycleRule: Hashable, Sendable {
     /// When the latest version goes: for good, or hidden by a delete marker where the bucket keeps
     /// it. Nil is never.
     public var expiration: Expiration?
-    /// When older versions go for good. Nil is never.
+    /// When older versions go for good; of delete markers among them the prefix alone counts. Nil
+    /// is never.
     public var noncurrentExpiration: NoncurrentExpiration?
     /// Whether a delete marker goes that hides nothing any more. Regards the prefix alone.
     public var removesExpiredDeleteMarkers = false
@@ -106,7 +107,7 @@ public struct LifecyclePreview: Hashable, Sendable {
     /// The lengths of these blobs together.
     public internal(set) var logicalByteCount: UInt64 = 0
     /// The bytes that the next sweep would free: of records that nothing else in the store needs.
-    /// Parts of multipart uploads are not among them.
+    /// Parts of multipart uploads and leased blobs are not among them.
     public internal(set) var freedByteCount: UInt64 = 0
 
     /// Nothing.

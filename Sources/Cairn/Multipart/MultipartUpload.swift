@@ -228,8 +228,10 @@ public final class MultipartUpload: Sendable {
     /// Whoever calls again with the same parts, because the answer was lost, gets the same answer
     /// for as long as an upload session would live (``StoreConfiguration/uploadLifetime``).
     ///
-    /// Costs the same for parts of any size when the digest has kept pace: when numbers have no
-    /// gaps, all parts are in the object, and none came after a later one.
+    /// Costs the same for parts of any size when the digest has kept pace: when all parts are in
+    /// the object, and each began after the one before it was stored. What was sent in parallel,
+    /// out of order, or above part 1 with a digest to expect is read once more: in the background
+    /// if there is time, else here.
     ///
     /// - Parameters:
     ///   - parts: those that make the object, in ascending order of their numbers; others are
@@ -239,7 +241,8 @@ public final class MultipartUpload: Sendable {
     ///   - checksums: what those must be that were asked for at the beginning.
     ///   - condition: when the object may be written.
     /// - Throws: ``StoreError`` with code `invalidArgument` (no part, a part that is not there or
-    ///   was sent anew, numbers out of order, another length), `digestMismatch`,
+    ///   was sent anew, numbers out of order, another length, a checksum that was not asked for at
+    ///   the beginning), `limitExceeded` (2^64 bytes), `digestMismatch`,
     ///   `preconditionFailed`, `blobUnknown` (a reference), `objectLocked` (what it would replace),
     ///   `cancelled` (by the task): the upload is as it was, send what lacks or abort it.
     ///   `uploadUnknown` (also when it was completed with other parts), and as

@@ -18,8 +18,14 @@ struct PartAssembly: Sendable {
     /// has is to be taken back.
     private(set) var openedRoots: [ChunkID] = []
     private var layout: BlobLayout?
+    // The last tree, if it has more than one level: what follows decides how it is added.
+    private var last: (root: IdentifiedEntry, layout: BlobLayout)?
     // Of consecutive small parts, not in the tree yet.
     private var pending: [UInt8] = []
+
+    /// Opening a root takes a reference to each of up to a thousand nodes, and all of them are in
+    /// one transaction.
+    private static let openedRootCountMax = 64
 
     /// - Parameters:
     ///   - keys: with the domain of the parts.
@@ -69,6 +75,7 @@ struct PartAssembly: Sendable {
         let layout = layout ?? .other
         let root = try await grow { (assembly, context) throws(StoreError) in
             try assembly.flush(leaving: 0, &context)
+            try assembly.settle(before: .max, &context)
             return try assembly.tree.finish(layout: layout, assembly.placer, &context)
         }
         guard let root, root.entry.byteCount == byteCount else {
@@ -113,17 +120,30 @@ struct PartAssembly: Sendable {
             }
             try flush(leaving: 0, &context)
             note(partLayout)
+            try settle(before: root.entry.level, &context)
             guard root.entry.level > 1 else {
                 return try tree.add(tree: root, layout: partLayout, placer, &context)
             }
-            openedRoots.append(root.id)
-            try open(root.entry, partLayout, &context)
+            last = (root, partLayout)
         }
     }
 
-    // Adds what is below a node, so that what follows goes on where the tree is not full. Else each
-    // part behind a high tree would be lifted to its height, and a file that is appended to again
-    // and again would grow a level each time.
+    // Adds the last tree, before something of a level. What is lower would be lifted to its height,
+    // and a file that is appended to again and again would grow a level each time: hence it goes on
+    // where the tree is not full.
+    private mutating func settle(
+        before level: UInt8, _ context: inout WorkerContext
+    ) throws(StoreError) {
+        guard let (root, partLayout) = last else { return }
+        last = nil
+        guard root.entry.level > level, openedRoots.count < Self.openedRootCountMax else {
+            return try tree.add(tree: root, layout: partLayout, placer, &context)
+        }
+        openedRoots.append(root.id)
+        try open(root.entry, partLayout, &context)
+    }
+
+    // Adds what is below a node, and what is below the last node there.
     private mutating func open(
         _ entry: TreeEntry, _ partLayout: BlobLayout, _ context: inout WorkerContext
     ) throws(StoreError) {
@@ -155,6 +175,7 @@ struct PartAssembly: Sendable {
             pending.removeFirst(count)
             let hash = keys.domain.keys.chunkHash(of: bytes.span)
             let chunk = CutChunk(hash: hash, range: 0..<count)
+            try settle(before: 0, &context)
             let placed = try placer.place([chunk], of: bytes, compress: true, &context)
             note(.other)
             try tree.add([chunk], placed, layout: .other, placer, &context)

@@ -2,7 +2,7 @@
 
 /// What a writer says of an object beside its bytes.
 ///
-/// Nothing of it is in the clear on disk.
+/// Nothing of it but the lock is in the clear on disk.
 public struct ObjectAttributes: Hashable, Sendable {
     /// The media type of an object whose writer gave none.
     public static let contentTypeDefault = "application/octet-stream"

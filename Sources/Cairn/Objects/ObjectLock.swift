@@ -33,7 +33,8 @@ public struct Retention: Hashable, Sendable {
 public struct DefaultRetention: Hashable, Sendable {
     /// Who may end it.
     public var mode: Retention.Mode
-    /// How long it is from the writing of the version on: 1 s to 100 years.
+    /// How long it is from the writing of the version on: 1 s to 100 years, in whole seconds; a
+    /// fraction is dropped.
     public var period: Duration
 
     /// Makes a default.

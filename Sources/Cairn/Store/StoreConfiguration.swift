@@ -24,9 +24,10 @@ public struct StoreConfiguration: Hashable, Sendable {
     public var auditByteCount: UInt64 = 256 << 20
     /// How long an unused upload session lives.
     public var uploadLifetime = Duration.seconds(24 * 3600)
-    /// Bytes of events that are kept for each bucket; 0 keeps none. An event takes 100 to 400.
+    /// Bytes of events that are kept for each bucket; 0 keeps none. One of an object takes 87 bytes
+    /// and the key.
     public var eventByteCount: UInt64 = 4 << 20
-    /// How long events are kept.
+    /// How long events are kept; older ones go when new ones come.
     public var eventLifetime = Duration.seconds(7 * 24 * 3600)
     /// How long a multipart upload lives that gets no parts.
     public var multipartLifetime = Duration.seconds(7 * 24 * 3600)

@@ -9,8 +9,8 @@ struct BucketEventsCommand: StoreCommand {
         abstract: "Print what a bucket has committed, in order: TIME KIND KEY-OR-DIGEST.",
         discussion: """
             With --json each event is one document, whose `cursor` goes into --after to go on \
-            behind it. Exit code 4: some events behind that position are not kept any more; list \
-            the bucket, and begin anew.
+            behind it. Exit code 4: some events behind that position are not kept any more: \
+            begin anew without --after, then list the bucket.
             """)
 
     @OptionGroup var options: StoreOptions
