@@ -337,6 +337,28 @@ import Testing
         #expect(try read(links + "/current").count == 10)
     }
 
+    @Test func `a file takes the place of a directory, and the other way round`() async throws {
+        let tool = try await CairnTool.withBucket()
+        let file = try tool.file("file", [1])
+        for key in ["a/b", "c"] {
+            _ = try await tool.succeed("object", "put", "app/web", key, file)
+        }
+        let target = tool.path("target")
+        let manager = FileManager.default
+        try manager.createDirectory(
+            atPath: target + "/c/d/e", withIntermediateDirectories: true)
+        for path in ["/a", "/c/d/e/f"] {
+            try Data([2]).write(to: URL(fileURLWithPath: target + path))
+        }
+        let mixed = try await tool.run("object", "sync", target, "app/web", "--back")
+        #expect(mixed.exitCode == 8)
+        _ = try await tool.succeed("object", "sync", target, "app/web", "--back", "--delete")
+        #expect(try read(target + "/a/b") == [1] && read(target + "/c") == [1])
+        _ = try await tool.succeed("object", "rm", "app/web", "a/b")
+        _ = try await tool.succeed("object", "sync", target, "app/web", "--back", "--delete")
+        #expect(try manager.contentsOfDirectory(atPath: target) == ["c"])
+    }
+
     @Test func `names are told apart by their bytes`() async throws {
         let tool = try await CairnTool.withBucket()
         let composed = try tool.file("composed", [1])

@@ -30,7 +30,7 @@ struct ObjectSyncCommand: StoreCommand {
     @Flag(help: "From the bucket to the directory.")
     var back = false
 
-    @Flag(help: "Also remove what the source does not have.")
+    @Flag(help: "Also remove what the source does not have, before anything is copied.")
     var delete = false
 
     @Flag(help: "Only tell what would be done.")
@@ -57,8 +57,9 @@ struct ObjectSyncCommand: StoreCommand {
                 directory, totalByteCount: nil, isWanted: !options.noProgress)
             defer { progress.clear() }
             var summary = SyncSummary()
-            try await transfer(access, files, objects, progress, &summary)
+            // A file may be where a directory is to be, or the other way round.
             if delete { try await removeRest(access, files, objects, &summary) }
+            try await transfer(access, files, objects, progress, &summary)
             return summary
         }
         if options.json { return try Output.json(summary) }
@@ -154,15 +155,16 @@ struct ObjectSyncCommand: StoreCommand {
             ? Set(files.keys).subtracting(objects.keys)
             : Set(objects.keys).subtracting(files.keys)
         for name in extra.sorted() {
-            summary.removedCount += 1
-            guard !dryRun else { continue }
-            if back {
-                try await FileTree.withPath(to: name, below: directory) { path in
-                    try await FileThread().run { () throws(FileFailure) in Path.remove(path) }
+            if dryRun {
+                // Only counted.
+            } else if back {
+                try await FileThread().run { [directory] () throws(FileFailure) in
+                    try FileTree.remove(name, below: directory)
                 }
             } else {
                 try await access.deleteObject(prefix + name.text, in: bucket)
             }
+            summary.removedCount += 1
         }
     }
 }

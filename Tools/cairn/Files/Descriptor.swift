@@ -9,6 +9,9 @@ struct FileFailure: Error, CustomStringConvertible {
     /// The system's error number.
     let number: Int32
 
+    /// Whether nothing has that name.
+    var isMissing: Bool { number == ENOENT }
+
     /// Whether something has that name already.
     var isExisting: Bool { number == EEXIST }
 
@@ -84,18 +87,37 @@ final class Descriptor: Sendable {
         return Descriptor(number: number, name: path, owned: true)
     }
 
-    /// Opens a directory inside another one, which is made if need be; a symbolic link is refused.
+    /// Makes a directory inside this one, durably, unless there is something of that name.
+    func makeDirectory(_ component: String) throws(FileFailure) {
+        if unsafe mkdirat(number, component, 0o777) == 0 { return try sync() }
+        guard errno == EEXIST else {
+            throw FileFailure(attempt: "cannot make \(name)/\(component)", number: errno)
+        }
+    }
+
+    /// Opens a directory inside this one; a symbolic link is refused.
     func directory(_ component: String) throws(FileFailure) -> Descriptor {
         let path = name + "/" + component
-        if unsafe mkdirat(number, component, 0o777) != 0, errno != EEXIST {
-            throw FileFailure(attempt: "cannot make \(path)", number: errno)
-        }
         let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
         let inner = unsafe openat(number, component, flags)
         guard inner >= 0 else {
             throw FileFailure(attempt: "cannot write below \(path)", number: errno)
         }
         return Descriptor(number: inner, name: path, owned: true)
+    }
+
+    /// Removes a file from this directory; one that is not there is as good.
+    func remove(_ component: String) throws(FileFailure) {
+        guard unsafe unlinkat(number, component, 0) == 0 || errno == ENOENT else {
+            throw FileFailure(attempt: "cannot remove \(name)/\(component)", number: errno)
+        }
+    }
+
+    /// Removes a directory from this one, if it is empty.
+    ///
+    /// - Returns: whether it is gone.
+    func removeDirectory(_ component: String) -> Bool {
+        unsafe unlinkat(number, component, AT_REMOVEDIR) == 0
     }
 
     /// A path that leads to this directory, wherever its name leads to by now (man 5 proc).

@@ -61,22 +61,45 @@ enum FileTree {
         to name: FileName, below root: String, _ body: (String) async throws -> Result
     ) async throws -> Result {
         let directory = try await FileThread().run { () throws(FileFailure) in
-            try self.directory(of: name, below: root)
+            try self.makeDirectory(of: name, below: root)
         }
         defer { withExtendedLifetime(directory) {} }
         let last = String(decoding: name.components.last ?? [], as: UTF8.self)
         return try await body(directory.pathByNumber + "/" + last)
     }
 
-    private static func directory(
+    /// Removes a file, and the directories that are empty then. Blocks.
+    static func remove(_ name: FileName, below root: String) throws(FileFailure) {
+        let parts = name.components.map { String(decoding: $0, as: UTF8.self) }
+        var directories: [Descriptor] = []
+        do throws(FileFailure) {
+            directories.append(try Descriptor.directory(root))
+            for part in parts.dropLast() {
+                directories.append(try directories[directories.count - 1].directory(part))
+            }
+        } catch {
+            // Without its directory the file is gone as well.
+            guard error.isMissing else { throw error }
+            return
+        }
+        try directories[directories.count - 1].remove(parts[parts.count - 1])
+        for (parent, part) in zip(directories, parts.dropLast()).reversed() {
+            guard parent.removeDirectory(part) else { return }
+        }
+    }
+
+    private static func makeDirectory(
         of name: FileName, below root: String
     ) throws(FileFailure) -> Descriptor {
-        if unsafe mkdir(root, 0o777) != 0, errno != EEXIST {
+        if unsafe mkdir(root, 0o777) == 0 {
+            try Path.syncDirectory(of: root)
+        } else if errno != EEXIST {
             throw FileFailure(attempt: "cannot make \(root)", number: errno)
         }
         var directory = try Descriptor.directory(root)
-        for part in name.components.dropLast() {
-            directory = try directory.directory(String(decoding: part, as: UTF8.self))
+        for part in name.components.dropLast().map({ String(decoding: $0, as: UTF8.self) }) {
+            try directory.makeDirectory(part)
+            directory = try directory.directory(part)
         }
         return directory
     }
