@@ -124,16 +124,15 @@ struct ObjectSyncCommand: StoreCommand {
         _ object: ObjectInfo?,
         _ progress: ProgressBar
     ) async throws -> UInt64? {
-        let path = directory + "/" + name.text
         if let object, fileByteCount == object.byteCount,
-            try await FileTree.digest(of: path) == object.digest
+            try await FileTree.digest(of: name, below: directory) == object.digest
         {
             progress.add(Int(clamping: object.byteCount))
             return nil
         }
         guard !dryRun else { return back ? object?.byteCount : fileByteCount }
         guard back else {
-            let input = try await InputFile(path)
+            let input = try await InputFile(name, below: directory)
             let put = ObjectPut(bucket: bucket, key: prefix + name.text)
             return try await access.putObject(put, from: input.source { progress.add($0) })
                 .byteCount

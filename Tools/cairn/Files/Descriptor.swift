@@ -101,9 +101,23 @@ final class Descriptor: Sendable {
         let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
         let inner = unsafe openat(number, component, flags)
         guard inner >= 0 else {
-            throw FileFailure(attempt: "cannot write below \(path)", number: errno)
+            throw FileFailure(attempt: "cannot enter \(path)", number: errno)
         }
         return Descriptor(number: inner, name: path, owned: true)
+    }
+
+    /// Opens a regular file in this directory for reading; a symbolic link is refused.
+    func file(_ component: String) throws(FileFailure) -> Descriptor {
+        let path = name + "/" + component
+        // Without waiting for the other end, should it be a pipe.
+        let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
+        let inner = unsafe openat(number, component, flags)
+        guard inner >= 0 else { throw FileFailure(attempt: "cannot open \(path)", number: errno) }
+        let file = Descriptor(number: inner, name: path, owned: true)
+        guard try file.kind() == S_IFREG else {
+            throw FileFailure(attempt: "cannot read \(path), no regular file", number: EINVAL)
+        }
+        return file
     }
 
     /// Removes a file from this directory; one that is not there is as good.

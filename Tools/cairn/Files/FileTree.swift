@@ -104,10 +104,20 @@ enum FileTree {
         return directory
     }
 
-    /// The SHA-256 of a file as an object has it; nil when it is not there any more.
-    static func digest(of path: String) async throws -> String? {
+    /// Opens a file for reading; nothing on the way to it is a symbolic link. Blocks.
+    static func open(_ name: FileName, below root: String) throws(FileFailure) -> Descriptor {
+        var directory = try Descriptor.directory(root)
+        let parts = name.components.map { String(decoding: $0, as: UTF8.self) }
+        for part in parts.dropLast() { directory = try directory.directory(part) }
+        return try directory.file(parts[parts.count - 1])
+    }
+
+    /// The SHA-256 of a file as an object has it; nil when it cannot be read, or not any more.
+    static func digest(of name: FileName, below root: String) async throws -> String? {
         let source: AdminByteSource
-        do throws(FileFailure) { source = try await InputFile(path).source { _ in } } catch {
+        do throws(FileFailure) {
+            source = try await InputFile(name, below: root).source { _ in }
+        } catch {
             return nil
         }
         var digest = SHA256()

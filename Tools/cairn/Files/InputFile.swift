@@ -30,6 +30,16 @@ struct InputFile: Sendable {
         self.name = name
     }
 
+    /// Opens a regular file below a directory, on the way to which there is no symbolic link.
+    init(_ name: FileName, below root: String) async throws(FileFailure) {
+        (descriptor, byteCount) = try await thread.run {
+            () throws(FileFailure) -> (Descriptor, UInt64?) in
+            let descriptor = try FileTree.open(name, below: root)
+            return (descriptor, try descriptor.byteCount())
+        }
+        self.name = descriptor.name
+    }
+
     /// The bytes of the file for a store; tells `progress` how many went by.
     func source(_ progress: @escaping @Sendable (Int) -> Void) -> AdminByteSource {
         { buffer in
