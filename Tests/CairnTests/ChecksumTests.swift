@@ -100,9 +100,13 @@ import Testing
         let bytes = TestData.random(1_300_000, seed: 1)
         let large = try await bucket.beginUpload(checksums: [.md5])
         try await large.append(bytes.span.extracting(..<1_200_000))
-        for wrong in [right[4], right[1]] {
+        // Of other bytes; not asked for.
+        for (wrong, expected) in [
+            (right[4], StoreError.Code.digestMismatch), (right[1], .invalidArgument),
+        ] {
             #expect(
-                await code { try await large.commit(toObject: "key", checksums: [wrong]) } != nil)
+                await code { try await large.commit(toObject: "key", checksums: [wrong]) }
+                    == expected)
         }
         try await large.append(bytes.span.extracting(1_200_000...))
         let object = try await large.commit(toObject: "large")
