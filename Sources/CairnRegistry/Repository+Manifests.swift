@@ -91,12 +91,12 @@ extension Repository {
         }
     }
 
-    /// Deletes a manifest, its tags and its entry among its subject's referrers.
+    /// Deletes a manifest, its tags and its entry among its subject's referrers, all or nothing.
     ///
-    /// The names go first, so that a crash never leaves a tag without its manifest; deleting
-    /// again completes it. A tag that is moved to another manifest meanwhile stays.
+    /// Of more than ``deletedTagCountMax`` tags some go before: a crash never leaves a tag without
+    /// its manifest. A tag that is moved to another manifest meanwhile stays.
     ///
-    /// - Throws: `manifestUnknown`.
+    /// - Throws: `manifestUnknown`, `locked` (the manifest or a tag is).
     public func deleteManifest(_ digest: Digest) async throws(RegistryError) {
         try await locks.withLock(lockKey(digest)) { () throws(RegistryError) in
             let key = try await key(digest)
@@ -106,12 +106,40 @@ extension Repository {
             } catch {
                 throw RegistryError(store: error)
             }
-            try await deleteTags(of: digest)
+            var untagged = ObjectBatch()
             if let subject = object.metadata[MetadataName.subject] {
                 let subject = try Digest(registry: subject)
-                try await deleteObject(referrerKey(subject: subject, digest))
+                untagged.delete(try await referrerKey(subject: subject, digest))
             }
-            try await deleteObject(key)
+            untagged.delete(key)
+            for _ in 0..<Self.tagAttemptCountMax {
+                if try await deleteTags(of: digest, together: untagged) { return }
+            }
+            throw RegistryError(.unavailable, "Too many pushes set tags of the manifest at once.")
+        }
+    }
+
+    /// Tags of a manifest that are deleted in one transaction with it.
+    static let deletedTagCountMax = 900
+
+    // False when a tag was written meanwhile.
+    private func deleteTags(
+        of digest: Digest, together untagged: ObjectBatch
+    ) async throws(RegistryError) -> Bool {
+        while true {
+            let tags = try await tags(naming: digest, limit: Self.deletedTagCountMax + 1)
+            let isLast = tags.count <= Self.deletedTagCountMax
+            var batch = isLast ? untagged : ObjectBatch()
+            for tag in tags.prefix(Self.deletedTagCountMax) {
+                batch.delete(tag.key, if: .ifMatch(tag.etag))
+            }
+            do throws(BatchError) { try await bucket.commit(batch) } catch {
+                guard error.code == .preconditionFailed else {
+                    throw RegistryError(store: error.error)
+                }
+                return false
+            }
+            if isLast { return true }
         }
     }
 
@@ -131,17 +159,6 @@ extension Repository {
     func privateName(of digest: Digest) async throws(RegistryError) -> String {
         do throws(StoreError) { return try await bucket.privateName(of: digest) } catch {
             throw RegistryError(store: error)
-        }
-    }
-
-    /// Deletes an object that may be gone already.
-    func deleteObject(_ key: String, ifMatch etag: ETag? = nil) async throws(RegistryError) {
-        do throws(StoreError) {
-            try await bucket.deleteObject(key, ifMatch: etag)
-        } catch {
-            guard error.code == .objectUnknown || error.code == .preconditionFailed else {
-                throw RegistryError(store: error)
-            }
         }
     }
 

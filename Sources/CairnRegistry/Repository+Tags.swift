@@ -73,8 +73,11 @@ extension Repository {
         }
     }
 
-    /// Deletes the tags that name a manifest, but none that was moved meanwhile.
-    func deleteTags(of digest: Digest) async throws(RegistryError) {
+    /// The objects of tags that name a manifest, so many of them at most.
+    func tags(
+        naming digest: Digest, limit: Int
+    ) async throws(RegistryError) -> [ObjectDescription] {
+        var found: [ObjectDescription] = []
         var last: String?
         while true {
             let page: ObjectPage
@@ -84,11 +87,12 @@ extension Repository {
             } catch {
                 throw RegistryError(store: error)
             }
-            for object in page.objects
-            where object.metadata[MetadataName.digest] == digest.description {
-                try await deleteObject(object.key, ifMatch: object.etag)
+            found += page.objects.filter {
+                $0.metadata[MetadataName.digest] == digest.description
             }
-            guard page.isTruncated, let end = page.objects.last?.key else { return }
+            guard found.count < limit, page.isTruncated, let end = page.objects.last?.key else {
+                return Array(found.prefix(limit))
+            }
             last = end
         }
     }

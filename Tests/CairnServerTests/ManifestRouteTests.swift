@@ -232,6 +232,29 @@ import Testing
         }
     }
 
+    @Test func `a manifest that is locked keeps its tags`() async throws {
+        try await ServerKit.run { kit in
+            let bytes = try await kit.pushImage("v1")
+            #expect(try await kit.putManifest(bytes, "v1").status == 201)
+            #expect(try await kit.putManifest(bytes, "v2").status == 201)
+            let bucket = try await kit.store.defaultAccount.bucket("library/test")
+            let digest = Digest.sha256(of: bytes.span)
+            let key = "manifests/" + (try await bucket.privateName(of: digest))
+            try await bucket.setLegalHold(true, of: key)
+            let path = "/v2/library/test/manifests/\(digest)"
+            let denied = try await kit.send(.DELETE, path)
+            #expect(denied.status == 403 && denied.code == "DENIED")
+            for tag in ["v1", "v2"] {
+                #expect(
+                    try await kit.send(.GET, "/v2/library/test/manifests/\(tag)").body == bytes)
+            }
+            try await bucket.setLegalHold(false, of: key)
+            #expect(try await kit.send(.DELETE, path).status == 202)
+            let tags = try await kit.send(.GET, "/v2/library/test/tags/list").body
+            #expect(String(decoding: tags, as: UTF8.self).contains(#""tags":[]"#))
+        }
+    }
+
     @Test func `repositories are not made when that is switched off`() async throws {
         try await ServerKit.run({ $0.registry.createsRepositories = false }) { kit in
             let reply = try await kit.send(.POST, "/v2/library/test/blobs/uploads/")
