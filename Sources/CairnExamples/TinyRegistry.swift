@@ -12,6 +12,7 @@ internal import NIOCore
 /// resumable uploads, mounts, tags, deletion. One bucket holds all that a repository has. There is
 /// no authentication: serve it on 127.0.0.1.
 public struct TinyRegistry: HTTPResponder {
+    /// What the server knows of a request beside it.
     public typealias Context = BasicRequestContext
     private let account: Account
 

@@ -28,6 +28,7 @@ public final class InMemoryBucket: ObjectBucket {
 
     // MARK: - Objects
 
+    /// Writes an object; see ``ObjectBucket``. Throws `invalidArgument` for every wish for checksums.
     public func putObject(
         _ key: String, _ bytes: Span<UInt8>, attributes: ObjectAttributes, references: [Digest],
         checksums: ChecksumRequest, if condition: WriteCondition
@@ -42,6 +43,7 @@ public final class InMemoryBucket: ObjectBucket {
         }
     }
 
+    /// Writes an object whose body is a blob of the bucket.
     public func putObject(
         _ key: String, blob digest: Digest, attributes: ObjectAttributes, references: [Digest],
         if condition: WriteCondition
@@ -52,6 +54,7 @@ public final class InMemoryBucket: ObjectBucket {
         }
     }
 
+    /// Describes an object.
     public func headObject(
         _ key: String, if condition: ReadCondition
     ) async throws(StoreError) -> ObjectDescription {
@@ -61,6 +64,7 @@ public final class InMemoryBucket: ObjectBucket {
         return object
     }
 
+    /// Describes an object and opens its body.
     public func openObject(
         _ key: String, if condition: ReadCondition
     ) async throws(StoreError) -> (ObjectDescription, InMemoryBlob) {
@@ -68,11 +72,13 @@ public final class InMemoryBucket: ObjectBucket {
         return (object, try await openBlob(object.digest))
     }
 
+    /// The blobs that an object keeps alive beside its body.
     public func references(of key: String) async throws(StoreError) -> [Digest] {
         try ObjectDescription.checkKey(key)
         return try read { (state) throws(StoreError) in try state.object(key).references }
     }
 
+    /// Gives an object other tags.
     public func setTags(
         _ tags: [String: String], of key: String, ifMatch etag: ETag?
     ) async throws(StoreError) -> ObjectDescription {
@@ -87,6 +93,7 @@ public final class InMemoryBucket: ObjectBucket {
         }
     }
 
+    /// Deletes an object.
     public func deleteObject(_ key: String, ifMatch etag: ETag?) async throws(StoreError) {
         try ObjectDescription.checkKey(key)
         try change { (state, _) throws(StoreError) in
@@ -98,12 +105,14 @@ public final class InMemoryBucket: ObjectBucket {
         }
     }
 
+    /// Copies an object within the bucket.
     public func copyObject(
         _ key: String, to target: String, if condition: WriteCondition
     ) async throws(StoreError) -> ObjectDescription {
         try await transfer(key, to: target, condition, isMove: false)
     }
 
+    /// Gives an object another key.
     public func renameObject(
         _ key: String, to target: String, if condition: WriteCondition
     ) async throws(StoreError) -> ObjectDescription {
@@ -127,6 +136,7 @@ public final class InMemoryBucket: ObjectBucket {
         }
     }
 
+    /// Lists objects and common prefixes in byte order, 1 to 1000 together.
     public func objects(
         prefix: String, delimiter: String, after: String?, from cursor: ObjectCursor?, limit: Int
     ) async throws(StoreError) -> ObjectPage {
@@ -138,6 +148,7 @@ public final class InMemoryBucket: ObjectBucket {
         }
     }
 
+    /// Makes the changes of a batch, all or none of them.
     public func commit(_ batch: ObjectBatch) async throws(BatchError) -> [ObjectDescription?] {
         try batch.check()
         let now = clock()
@@ -157,6 +168,7 @@ public final class InMemoryBucket: ObjectBucket {
 
     // MARK: - Blobs
 
+    /// Stores a blob; it stays until it is deleted, whatever its lifetime.
     public func putBlob(
         _ bytes: Span<UInt8>, expecting expected: Digest?, lifetime: BlobLifetime
     ) async throws(StoreError) -> BlobDescription {
@@ -172,6 +184,7 @@ public final class InMemoryBucket: ObjectBucket {
         }
     }
 
+    /// Describes a blob; a lease makes it stay.
     public func stat(
         _ digest: Digest, leasingFor duration: Duration?
     ) async throws(StoreError) -> BlobDescription {
@@ -183,6 +196,7 @@ public final class InMemoryBucket: ObjectBucket {
         }
     }
 
+    /// Opens a blob.
     public func openBlob(_ digest: Digest) async throws(StoreError) -> InMemoryBlob {
         try read { (state) throws(StoreError) in
             let description = try state.blob(digest)
@@ -190,6 +204,7 @@ public final class InMemoryBucket: ObjectBucket {
         }
     }
 
+    /// Removes a blob that no object keeps.
     public func deleteBlob(_ digest: Digest) async throws(StoreError) {
         try change { (state, _) throws(StoreError) in
             _ = try state.blob(digest)
