@@ -28,7 +28,9 @@ public final class InMemoryBucket: ObjectBucket {
 
     // MARK: - Objects
 
-    /// Writes an object; see ``ObjectBucket``. Throws `invalidArgument` for every wish for checksums.
+    /// Writes an object; see ``ObjectBucket``.
+    ///
+    /// - Throws: `invalidArgument` for every wish for checksums, and what a store throws.
     public func putObject(
         _ key: String, _ bytes: Span<UInt8>, attributes: ObjectAttributes, references: [Digest],
         checksums: ChecksumRequest, if condition: WriteCondition
