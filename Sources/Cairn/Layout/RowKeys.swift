@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
 internal import CairnCore
+internal import CairnIndex
 internal import CairnSegments
 
 // Keys of index rows. Integers in keys are big-endian, so that byte order is numeric order.
@@ -128,6 +129,11 @@ enum RowKey {
 
     static func lifecycleDue(_ due: Timestamp, _ bucket: BucketID, _ key: String) -> [UInt8] {
         time(due) + object(bucket, key)
+    }
+
+    /// The same, of the row that says when rules may be due for a key.
+    static func lifecycleDue(of row: IndexEntry) -> [UInt8] {
+        Array(row.value.prefix(8)) + row.key
     }
 
     static func event(_ bucket: BucketID, _ number: UInt64) -> [UInt8] {

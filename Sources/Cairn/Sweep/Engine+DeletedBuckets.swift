@@ -67,7 +67,7 @@ extension Engine {
                     // The row that a moment comes first in has no bucket to be found by.
                     if table == Tables.lifecycleKeys {
                         try transaction.delete(
-                            Tables.lifecycleDue, Array(row.value.prefix(8)) + row.key)
+                            Tables.lifecycleDue, RowKey.lifecycleDue(of: row))
                     }
                 }
                 if !rows.isEmpty { return true }

@@ -8,8 +8,7 @@ internal import CairnIndex
 ///
 /// Memory for a page of rows.
 struct MultipartAudit {
-    let engine: Engine
-    let snapshot: any IndexSnapshot
+    let index: VerifiedIndex
     let bucket: Bucket
     let keys: BucketKeys
 
@@ -60,11 +59,12 @@ struct MultipartAudit {
         let multipart = try Engine.decodeMultipart(row.value)
         let id = bucket.bucketID
         let expiry = RowKey.multipartExpiry(multipart.expiresAt, id, upload)
-        if try await get(Tables.multipartExpiry, expiry) == nil {
+        if try await index.get(Tables.multipartExpiry, expiry) == nil {
             add("a multipart upload would never end", &report)
         }
         let found = try await parts(of: upload, multipart)
-        guard let sealed = try await get(Tables.multipartContents, RowKey.parts(id, upload.id))
+        guard
+            let sealed = try await index.get(Tables.multipartContents, RowKey.parts(id, upload.id))
         else {
             add("a multipart upload has no contents", &report)
             return found.count
@@ -99,9 +99,8 @@ struct MultipartAudit {
         of upload: MultipartName, _ multipart: MultipartRow
     ) async throws(StoreError) -> Found {
         var found = Found()
-        let pages = engine.pages(
-            of: Tables.parts, prefix: RowKey.parts(bucket.bucketID, upload.id), in: snapshot,
-            for: "the verification")
+        let pages = index.pages(
+            of: Tables.parts, prefix: RowKey.parts(bucket.bucketID, upload.id))
         for try await rows in pages {
             let parts = try await engine.openParts(
                 rows, of: upload.id, in: bucket.bucketID, keys)
@@ -120,8 +119,8 @@ struct MultipartAudit {
         _ row: IndexEntry, _ report: inout VerifyReport
     ) async throws(StoreError) {
         do throws(StoreError) {
-            let due = RowKey.time(try RowKey.time(of: row.value)) + row.key
-            if try await get(Tables.lifecycleDue, due) == nil {
+            _ = try RowKey.time(of: row.value)
+            if try await index.get(Tables.lifecycleDue, RowKey.lifecycleDue(of: row)) == nil {
                 add("lifecycle rules would never look at a key", &report)
             }
         } catch {
@@ -132,23 +131,16 @@ struct MultipartAudit {
 
     // MARK: -
 
+    private var engine: Engine { index.engine }
+
     private func pages(of table: IndexTable) -> RowPages {
-        engine.pages(
-            of: table, prefix: bucket.bucketID.octets.bytes, in: snapshot, for: "the verification")
+        index.pages(of: table, prefix: bucket.bucketID.octets.bytes)
     }
 
     private func count(_ table: IndexTable) async throws(StoreError) -> UInt64 {
         var count: UInt64 = 0
         for try await rows in pages(of: table) { count += UInt64(rows.count) }
         return count
-    }
-
-    private func get(
-        _ table: IndexTable, _ key: [UInt8]
-    ) async throws(StoreError) -> [UInt8]? {
-        try await engine.read("verifying") { [snapshot] (_) throws(IndexError) in
-            try snapshot.get(table, key)
-        }
     }
 
     private func add(_ problem: String, _ report: inout VerifyReport) {

@@ -8,8 +8,7 @@ internal import CairnIndex
 /// Every object opens; every blob that it names is in the bucket and knows of it; every blob knows
 /// of as many objects as it counts, and of no others. Memory for a page of rows.
 struct ObjectAudit {
-    let engine: Engine
-    let snapshot: any IndexSnapshot
+    let index: VerifiedIndex
     let bucket: BucketID
     let keys: BucketKeys
     private(set) var objectCount: UInt64 = 0
@@ -22,9 +21,8 @@ struct ObjectAudit {
     /// More would say nothing new, and fill the memory.
     private static let problemCountMax = 1000
 
-    init(engine: Engine, snapshot: any IndexSnapshot, bucket: BucketID, keys: BucketKeys) {
-        self.engine = engine
-        self.snapshot = snapshot
+    init(index: VerifiedIndex, bucket: BucketID, keys: BucketKeys) {
+        self.index = index
         self.bucket = bucket
         self.keys = keys
     }
@@ -74,7 +72,7 @@ struct ObjectAudit {
     }
 
     private func pages(of table: IndexTable) -> RowPages {
-        engine.pages(of: table, prefix: bucket.octets.bytes, in: snapshot, for: "the verification")
+        index.pages(of: table, prefix: bucket.octets.bytes)
     }
 
     private mutating func checkObject(_ row: IndexEntry) async throws(StoreError) {
@@ -89,9 +87,7 @@ struct ObjectAudit {
             }
             if !isLatest, object.token == 0 {
                 let note = RowKey.object(bucket, key)
-                let sequence = try await read { (snapshot) throws(IndexError) in
-                    try snapshot.get(Tables.nullVersions, note)
-                }
+                let sequence = try await index.get(Tables.nullVersions, note)
                 if sequence != RowKey.bigEndian(object.sequence) {
                     add("the null version of an object is not found")
                 }
@@ -100,20 +96,19 @@ struct ObjectAudit {
             if let end = object.lock.end {
                 lockCount += 1
                 let lock = RowKey.objectLock(bucket, end, key, token: object.token)
-                let isListed = try await read { (snapshot) throws(IndexError) in
-                    try snapshot.get(Tables.objectLocks, lock) != nil
+                if try await index.get(Tables.objectLocks, lock) == nil {
+                    add("the lock of an object is not listed")
                 }
-                if !isListed { add("the lock of an object is not listed") }
             }
-            let id = ObjectVersionID(sequence: object.sequence, token: object.token)
+            let id = object.versionID
             guard
-                let found = try await engine.findObject(
-                    key, version: id, in: bucket, keys, as: snapshot)
+                let found = try await index.engine.findObject(
+                    key, version: id, in: bucket, keys, as: index.snapshot)
             else { return add("a version of an object is not found by its name") }
             let names = Set([found.description.digest] + found.references).map(keys.linkName)
             nameCount += UInt64(names.count)
             let bucket = bucket
-            let (links, references) = try await read { (snapshot) throws(IndexError) in
+            let (links, references) = try await index.read { (snapshot) throws(IndexError) in
                 (
                     try snapshot.getMany(Tables.links, names.map { RowKey.link(bucket, $0) }),
                     try snapshot.getMany(
@@ -131,9 +126,7 @@ struct ObjectAudit {
 
     private mutating func check(_ group: ReferenceGroup) async throws(StoreError) {
         guard group.count > 0 else { return }
-        let bytes = try await read { (snapshot) throws(IndexError) in
-            try snapshot.get(Tables.links, group.link)
-        }
+        let bytes = try await index.get(Tables.links, group.link)
         // A link that is damaged is reported where links are checked.
         guard let bytes, let link = try? LinkRow(decoding: bytes) else { return }
         if link.referenceCount != group.count {
@@ -143,13 +136,5 @@ struct ObjectAudit {
 
     private mutating func add(_ problem: String) {
         if problems.count < Self.problemCountMax { problems.append(problem) }
-    }
-
-    private func read<R: Sendable>(
-        _ body: @escaping @Sendable (any IndexSnapshot) throws(IndexError) -> R
-    ) async throws(StoreError) -> R {
-        try await engine.read("verifying") { [snapshot] (_) throws(IndexError) in
-            try body(snapshot)
-        }
     }
 }

@@ -29,23 +29,19 @@ struct ReferenceAudit {
         var places: [(ChunkID, SegmentNumber, Range<UInt64>)] = []
     }
 
-    private let engine: Engine
-    private let snapshot: any IndexSnapshot
+    private let index: VerifiedIndex
     private let damage: [SegmentNumber: [Range<UInt64>]]
     private var isHit: [SegmentNumber: [Bool]]
 
     /// - Parameter damage: what was found damaged in segments.
-    init(
-        engine: Engine, snapshot: any IndexSnapshot, damage: [SegmentNumber: [Range<UInt64>]]
-    ) {
-        self.engine = engine
-        self.snapshot = snapshot
+    init(index: VerifiedIndex, damage: [SegmentNumber: [Range<UInt64>]]) {
+        self.index = index
         self.damage = damage
         isHit = damage.mapValues { [Bool](repeating: false, count: $0.count) }
     }
 
     mutating func run(_ report: inout VerifyReport) async throws(StoreError) {
-        let count = try await read { (snapshot) throws(IndexError) in
+        let count = try await index.read { (snapshot) throws(IndexError) in
             try snapshot.count(Tables.meta, MetaKey.chunkCount)
         }
         let passCount = UInt64(max(0, count)) / Self.chunkCountMax + 1
@@ -78,7 +74,7 @@ struct ReferenceAudit {
         try await countUploads(part, isFirst, &counts, &report)
         try await countParts(part, isFirst, &counts, &report)
         var totals = ChunkTotals()
-        for try await rows in pages(of: Tables.chunks) {
+        for try await rows in index.pages(of: Tables.chunks) {
             let page = try await page(rows, part, isFirst: isFirst)
             for (id, count) in page.stored { counts[id, default: Counted()].stored = count }
             for child in page.children { counts[child, default: Counted()].found += 1 }
@@ -102,7 +98,7 @@ struct ReferenceAudit {
         _ part: Part, _ isFirst: Bool, _ counts: inout [ChunkID: Counted],
         _ report: inout VerifyReport
     ) async throws(StoreError) {
-        for try await rows in pages(of: Tables.links) {
+        for try await rows in index.pages(of: Tables.links) {
             for row in rows {
                 do throws(CoreError) {
                     guard let root = try LinkRow(decoding: row.value).rootID, part.contains(root)
@@ -119,11 +115,11 @@ struct ReferenceAudit {
         _ part: Part, _ isFirst: Bool, _ counts: inout [ChunkID: Counted],
         _ report: inout VerifyReport
     ) async throws(StoreError) {
-        for try await rows in pages(of: Tables.uploads) {
+        for try await rows in index.pages(of: Tables.uploads) {
             for row in rows {
                 do throws(StoreError) {
                     let id = try RowKey.uploadID(of: row.key)
-                    for held in try await engine.heldChunks(of: row.value, id)
+                    for held in try await index.engine.heldChunks(of: row.value, id)
                     where part.contains(held) {
                         counts[held, default: Counted()].found += 1
                     }
@@ -139,7 +135,7 @@ struct ReferenceAudit {
         _ part: Part, _ isFirst: Bool, _ counts: inout [ChunkID: Counted],
         _ report: inout VerifyReport
     ) async throws(StoreError) {
-        for try await rows in pages(of: Tables.parts) {
+        for try await rows in index.pages(of: Tables.parts) {
             for row in rows {
                 do throws(StoreError) {
                     guard let root = try Engine.decodePart(row.value).rootID, part.contains(root)
@@ -157,12 +153,12 @@ struct ReferenceAudit {
     private func page(
         _ rows: [IndexEntry], _ part: Part, isFirst: Bool
     ) async throws(StoreError) -> Page {
-        try await engine.pool.run { [engine, snapshot] (context) throws(StoreError) -> Page in
-            try engine.checkOpen()
+        try await index.engine.pool.run { [index] (context) throws(StoreError) -> Page in
+            try index.engine.checkOpen()
             var page = Page()
             for row in rows {
                 do throws(StoreError) {
-                    try Self.look(at: row, part, isFirst, engine, snapshot, &page, &context)
+                    try Self.look(at: row, part, isFirst, index, &page, &context)
                 } catch {
                     switch error.code {
                     case .corrupted, .formatTooNew: break
@@ -177,8 +173,8 @@ struct ReferenceAudit {
     }
 
     private static func look(
-        at row: IndexEntry, _ part: Part, _ isFirst: Bool, _ engine: Engine,
-        _ snapshot: any IndexSnapshot, _ page: inout Page, _ context: inout WorkerContext
+        at row: IndexEntry, _ part: Part, _ isFirst: Bool, _ index: VerifiedIndex,
+        _ page: inout Page, _ context: inout WorkerContext
     ) throws(StoreError) {
         let id = try RowKey.chunkID(of: row.key)
         let chunk = try lower(
@@ -194,14 +190,14 @@ struct ReferenceAudit {
             let isListed = try lower(
                 "looking for garbage",
                 index: { () throws(IndexError) in
-                    try snapshot.get(Tables.garbage, row.key) != nil
+                    try index.snapshot.get(Tables.garbage, row.key) != nil
                 })
             if !isListed {
                 page.problems.append(
                     "chunk \(id) has no references and is not listed as garbage")
             }
         }
-        let references = try engine.references(of: id, at: chunk.placement, &context)
+        let references = try index.engine.references(of: id, at: chunk.placement, &context)
         page.children += references.children.filter(part.contains)
         guard isFirst, chunk.referenceCount > 0 else { return }
         let location = chunk.placement.location
@@ -226,7 +222,7 @@ struct ReferenceAudit {
     private func check(
         _ found: ChunkTotals, _ report: inout VerifyReport
     ) async throws(StoreError) {
-        let (count, usage) = try await read {
+        let (count, usage) = try await index.read {
             (snapshot) throws(IndexError) -> (Int64, [[UInt8]: Int64]) in
             var usage: [[UInt8]: Int64] = [:]
             try snapshot.forEachRow(Tables.segmentUsage, prefix: []) { (row) throws(IndexError) in
@@ -245,21 +241,6 @@ struct ReferenceAudit {
         }
         for (key, counted) in unused {
             report.add("segment \(Hex.encode(key)): \(counted) bytes are counted as used, not 0")
-        }
-    }
-
-    // MARK: - Reading
-
-    private func pages(of table: IndexTable) -> RowPages {
-        engine.pages(of: table, in: snapshot, for: "the verification")
-    }
-
-    private func read<R: Sendable>(
-        _ body: @escaping @Sendable (any IndexSnapshot) throws(IndexError) -> R
-    ) async throws(StoreError) -> R {
-        try engine.checkCancellation("the verification")
-        return try await engine.read("verifying") { [snapshot] (_) throws(IndexError) in
-            try body(snapshot)
         }
     }
 }

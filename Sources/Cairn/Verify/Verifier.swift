@@ -54,20 +54,21 @@ private struct Verifier {
         let snapshot = try await engine.read("verifying") { (index) throws(IndexError) in
             try index.snapshot()
         }
-        progress.totalBlobCount = try await countBlobs(snapshot)
-        let buckets = try await buckets(snapshot)
-        for bucket in buckets { try await check(bucket, snapshot) }
-        try await checkKeys(of: buckets, snapshot)
+        let index = VerifiedIndex(engine: engine, snapshot: snapshot)
+        progress.totalBlobCount = try await countBlobs(index)
+        let buckets = try await buckets(index)
+        for bucket in buckets { try await check(bucket, index) }
+        try await checkKeys(of: buckets, index)
         if depth == .full { try await readSegments() }
-        var audit = ReferenceAudit(engine: engine, snapshot: snapshot, damage: damage)
+        var audit = ReferenceAudit(index: index, damage: damage)
         try await audit.run(&report)
         return report
     }
 
     // MARK: - Buckets
 
-    private func countBlobs(_ snapshot: any IndexSnapshot) async throws(StoreError) -> UInt64 {
-        try await page(snapshot) { (snapshot) throws(IndexError) in
+    private func countBlobs(_ index: VerifiedIndex) async throws(StoreError) -> UInt64 {
+        try await index.read { (snapshot) throws(IndexError) in
             var count: UInt64 = 0
             try snapshot.forEachRow(Tables.links, prefix: []) { (_) throws(IndexError) in
                 count += 1
@@ -77,9 +78,9 @@ private struct Verifier {
     }
 
     private mutating func buckets(
-        _ snapshot: any IndexSnapshot
+        _ index: VerifiedIndex
     ) async throws(StoreError) -> [(BucketID, BucketRow)] {
-        let rows = try await page(snapshot) { (snapshot) throws(IndexError) in
+        let rows = try await index.read { (snapshot) throws(IndexError) in
             var rows: [IndexEntry] = []
             try snapshot.forEachRow(Tables.buckets, prefix: []) { (row) throws(IndexError) in
                 rows.append(row)
@@ -99,7 +100,7 @@ private struct Verifier {
     }
 
     private mutating func check(
-        _ item: (BucketID, BucketRow), _ snapshot: any IndexSnapshot
+        _ item: (BucketID, BucketRow), _ index: VerifiedIndex
     ) async throws(StoreError) {
         let (id, row) = item
         let bucket = Bucket(id, row, engine, changeCount: engine.bucketChangeCount)
@@ -111,43 +112,39 @@ private struct Verifier {
             return try note(error, error.message, bucket: bucket.name)
         }
         var found: [UsageCounter: UInt64] = [:]
-        let pages = engine.pages(
-            of: Tables.links, prefix: id.octets.bytes, in: snapshot, for: "the verification")
+        let pages = index.pages(of: Tables.links, prefix: id.octets.bytes)
         var referenceCount: UInt64 = 0
         for try await rows in pages {
             for row in rows {
                 let link = try await checkLink(row, of: bucket, keys)
                 if let end = link?.leaseEnd {
-                    try await checkLease(until: end, row.key, of: bucket, snapshot)
+                    try await checkLease(until: end, row.key, of: bucket, index)
                 }
                 found[.blobs, default: 0] += 1
                 found[.logicalBytes, default: 0] &+= link?.byteCount ?? 0
                 referenceCount += UInt64(link?.referenceCount ?? 0)
             }
         }
-        var audit = ObjectAudit(engine: engine, snapshot: snapshot, bucket: id, keys: keys)
+        var audit = ObjectAudit(index: index, bucket: id, keys: keys)
         do throws(StoreError) { try await audit.run(counted: referenceCount) } catch {
             return try note(error, error.message, bucket: bucket.name)
         }
         for problem in audit.problems { report.add(problem, bucket: bucket.name) }
-        let multiparts = MultipartAudit(
-            engine: engine, snapshot: snapshot, bucket: bucket, keys: keys)
+        let multiparts = MultipartAudit(index: index, bucket: bucket, keys: keys)
         do throws(StoreError) { try await multiparts.run(&report) } catch {
             return try note(error, error.message, bucket: bucket.name)
         }
         found[.objects] = audit.objectCount
         found[.olderVersions] = audit.olderVersionCount
-        try await checkUsage(of: bucket, found, snapshot)
+        try await checkUsage(of: bucket, found, index)
     }
 
     // A row of a bucket that is older than its newest data key is a copy that was put back.
     private mutating func checkKeys(
-        of buckets: [(BucketID, BucketRow)], _ snapshot: any IndexSnapshot
+        of buckets: [(BucketID, BucketRow)], _ index: VerifiedIndex
     ) async throws(StoreError) {
         let rows = Dictionary(uniqueKeysWithValues: buckets.map { ($0.0.octets, $0.1) })
-        let pages = engine.pages(
-            of: Tables.keys, prefix: [], in: snapshot, for: "the verification")
-        for try await page in pages {
+        for try await page in index.pages(of: Tables.keys) {
             for entry in page {
                 do throws(StoreError) {
                     let key = try lower(
@@ -167,10 +164,10 @@ private struct Verifier {
     }
 
     private mutating func checkUsage(
-        of bucket: Bucket, _ found: [UsageCounter: UInt64], _ snapshot: any IndexSnapshot
+        of bucket: Bucket, _ found: [UsageCounter: UInt64], _ index: VerifiedIndex
     ) async throws(StoreError) {
         let id = bucket.bucketID
-        let usage = try await page(snapshot) { (snapshot) throws(IndexError) in
+        let usage = try await index.read { (snapshot) throws(IndexError) in
             try snapshot.usage(of: id)
         }
         for counter in UsageCounter.allCases where usage[counter] != found[counter] ?? 0 {
@@ -183,13 +180,12 @@ private struct Verifier {
     // MARK: - Blobs
 
     private mutating func checkLease(
-        until end: Timestamp, _ link: [UInt8], of bucket: Bucket, _ snapshot: any IndexSnapshot
+        until end: Timestamp, _ link: [UInt8], of bucket: Bucket, _ index: VerifiedIndex
     ) async throws(StoreError) {
         let key = RowKey.blobLease(end, bucket.bucketID, try RowKey.linkName(of: link))
-        let isListed = try await page(snapshot) { (snapshot) throws(IndexError) in
-            try snapshot.get(Tables.blobLeases, key) != nil
+        if try await index.get(Tables.blobLeases, key) == nil {
+            report.add("the lease of a blob would never end", bucket: bucket.name)
         }
-        if !isListed { report.add("the lease of a blob would never end", bucket: bucket.name) }
     }
 
     // Nil when the row is damaged.
@@ -264,14 +260,6 @@ private struct Verifier {
     }
 
     // MARK: -
-
-    private func page<R: Sendable>(
-        _ snapshot: any IndexSnapshot,
-        _ body: @escaping @Sendable (any IndexSnapshot) throws(IndexError) -> R
-    ) async throws(StoreError) -> R {
-        try engine.checkCancellation("the verification")
-        return try await engine.read("verifying") { (_) throws(IndexError) in try body(snapshot) }
-    }
 
     // Damage is a finding; anything else ends the verification.
     private mutating func note(
