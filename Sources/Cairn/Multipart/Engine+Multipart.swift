@@ -386,22 +386,9 @@ extension Engine {
     @discardableResult
     func reapExpiredMultiparts(limit: Int) async throws(StoreError) -> Int {
         let now = clock.now()
-        var from: [UInt8] = []
-        var count = 0
-        while count < limit {
-            let due = try await read("looking for expired uploads") {
-                [from] (index) throws(IndexError) in
-                try index.scan(
-                    Tables.multipartExpiry, from: from,
-                    before: RowKey.time(now + .nanoseconds(1)), limit: 64)
-            }
-            guard let last = due.last?.key else { return count }
-            for entry in due where count < limit {
-                if await reap(entry.key, at: now) { count += 1 }
-            }
-            from = last + [0]
-        }
-        return count
+        return try await reap(
+            Tables.multipartExpiry, before: RowKey.time(now + .nanoseconds(1)), limit: limit
+        ) { await self.reap($0, at: now) }
     }
 
     private func reap(_ key: [UInt8], at now: Timestamp) async -> Bool {

@@ -170,17 +170,31 @@ extension Engine {
     @discardableResult
     func reapExpiredUploads(limit: Int) async throws(StoreError) -> Int {
         let now = clock.now()
-        let end = RowKey.time(now)
+        return try await reap(
+            Tables.uploadExpiry, before: RowKey.time(now), limit: limit
+        ) { await self.reap($0, at: now) }
+    }
+
+    /// Works off a table whose keys begin with a time, the oldest first.
+    ///
+    /// - Parameters:
+    ///   - limit: how many to end at most.
+    ///   - end: ends what a key names; false passes over it.
+    /// - Returns: how many were ended.
+    func reap(
+        _ table: IndexTable, before deadline: [UInt8], limit: Int,
+        _ end: ([UInt8]) async -> Bool
+    ) async throws(StoreError) -> Int {
         var from: [UInt8] = []
         var count = 0
         while count < limit {
             let due = try await read("looking for expired uploads") {
                 [from] (index) throws(IndexError) in
-                try index.scan(Tables.uploadExpiry, from: from, before: end, limit: 64)
+                try index.scan(table, from: from, before: deadline, limit: 64)
             }
             guard let last = due.last?.key else { return count }
             for entry in due where count < limit {
-                if await reap(entry.key, at: now) { count += 1 }
+                if await end(entry.key) { count += 1 }
             }
             from = last + [0]
         }
