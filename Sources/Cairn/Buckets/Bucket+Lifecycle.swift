@@ -13,18 +13,7 @@ extension Bucket {
         try await rules(sealed: engine.settings(of: bucketID).sealedRules)
     }
 
-    /// The rules in a row of settings, and whether versions are kept.
-    func rules(in row: [UInt8]?) async throws(StoreError) -> ([LifecycleRule], Versioning) {
-        guard let row else { return ([], .off) }
-        let settings = try lower(
-            "reading the settings of a bucket",
-            core: { () throws(CoreError) in
-                try BucketSettings(decoding: row)
-            })
-        return (try await rules(sealed: settings.sealedRules), settings.versioning)
-    }
-
-    private func rules(sealed: [UInt8]) async throws(StoreError) -> [LifecycleRule] {
+    func rules(sealed: [UInt8]) async throws(StoreError) -> [LifecycleRule] {
         guard !sealed.isEmpty else { return [] }
         let key = try await engine.sealingKey(of: sealed, owner: bucketID)
         return try await engine.pool.run { [bucketID] (context) throws(StoreError) in

@@ -107,19 +107,34 @@ extension Engine {
         let changeCount = bucketChangeCount
         do throws(StoreError) {
             let bucket = Bucket(id, try await bucketRow(id).row, self, changeCount: changeCount)
-            // Past what is remembered of settings: to act upon rules that were revoked loses data.
-            let settings = try await read("reading the settings of a bucket") {
-                (index) throws(IndexError) in
-                try index.get(Tables.bucketSettings, id.octets.bytes)
-            }
-            let (rules, versioning) = try await bucket.rules(in: settings)
-            return LifecycleBucket(
-                bucket: bucket, keys: try await bucket.keys(), rules: rules, settings: settings,
-                versioning: versioning)
+            return try await lifecycleBucket(bucket)
         } catch {
             guard error.code == .bucketUnknown else { throw error }
             return nil
         }
+    }
+
+    /// - Parameters:
+    ///   - tried: rules in place of those of the bucket; nil is none.
+    ///   - snapshot: the moment to look at; nil is now.
+    func lifecycleBucket(
+        _ bucket: Bucket, trying tried: [LifecycleRule]? = nil,
+        in snapshot: (any IndexSnapshot)? = nil
+    ) async throws(StoreError) -> LifecycleBucket {
+        let id = bucket.bucketID
+        // Past what is remembered of settings: to act upon rules that were revoked loses data.
+        let row = try await read("reading the settings of a bucket") { (index) throws(IndexError) in
+            let reader: any IndexReader = if let snapshot { snapshot } else { index }
+            return try reader.get(Tables.bucketSettings, id.octets.bytes)
+        }
+        let settings = try Self.decodeSettings(row)
+        let rules =
+            if let tried { tried } else {
+                try await bucket.rules(sealed: settings.sealedRules)
+            }
+        return LifecycleBucket(
+            bucket: bucket, keys: try await bucket.keys(), rules: rules, settings: row,
+            versioning: settings.versioning)
     }
 
     // MARK: - Planning

@@ -17,14 +17,7 @@ extension Engine {
         let snapshot = try await read("previewing lifecycle rules") { (index) throws(IndexError) in
             try index.snapshot()
         }
-        let settings = try await read("previewing lifecycle rules") {
-            [snapshot] (_) throws(IndexError) in
-            try snapshot.get(Tables.bucketSettings, id.octets.bytes)
-        }
-        let (own, versioning) = try await previewed.rules(in: settings)
-        let bucket = LifecycleBucket(
-            bucket: previewed, keys: try await previewed.keys(), rules: rules ?? own,
-            settings: settings, versioning: versioning)
+        let bucket = try await lifecycleBucket(previewed, trying: rules, in: snapshot)
         var preview = LifecyclePreview()
         var released: [LinkName: UInt32] = [:]
         var position: LifecyclePosition? = LifecyclePosition()
@@ -44,7 +37,7 @@ extension Engine {
                             isNullRemoved
                             ? nil
                             : try await removedVersion(
-                                by: step.row, of: key, versioning, id, snapshot)
+                                by: step.row, of: key, bucket.versioning, id, snapshot)
                     } else {
                         preview.removedVersionCount += 1
                     }

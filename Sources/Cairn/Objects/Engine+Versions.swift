@@ -44,14 +44,18 @@ extension Engine {
             (index) throws(IndexError) in
             try index.get(Tables.bucketSettings, bucket.octets.bytes)
         }
-        let settings =
-            try lower(
-                "reading the settings of a bucket",
-                core: { () throws(CoreError) in
-                    try bytes.map { bytes throws(CoreError) in try BucketSettings(decoding: bytes) }
-                }) ?? BucketSettings()
+        let settings = try Self.decodeSettings(bytes)
         knownSettings.note(settings, of: bucket, changeCount)
         return settings
+    }
+
+    /// The settings in a row; nil is one of which nothing was set.
+    static func decodeSettings(_ row: [UInt8]?) throws(StoreError) -> BucketSettings {
+        try lower(
+            "reading the settings of a bucket",
+            core: { () throws(CoreError) in
+                try row.map { row throws(CoreError) in try BucketSettings(decoding: row) }
+            }) ?? BucketSettings()
     }
 
     /// What a writer says of an object, with the default retention of the bucket if he gives none.
@@ -94,7 +98,7 @@ extension Engine {
         return zip(rows, found).map { row, found in
             let object = found.isDeleteMarker ? nil : objects.popFirst()
             return ObjectVersion(
-                key: row.key, id: ObjectVersionID(sequence: found.sequence, token: found.token),
+                key: row.key, id: found.versionID,
                 isLatest: row.isLatest, modifiedAt: object?.modifiedAt ?? found.modifiedAt,
                 object: object)
         }
