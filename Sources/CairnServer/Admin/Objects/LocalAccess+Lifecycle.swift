@@ -6,28 +6,22 @@ internal import FoundationEssentials
 extension LocalAccess {
     /// Answers what concerns locks, rules and events.
     func answerGovernance(_ request: ObjectRequest) async throws(StoreError) -> ObjectAnswer {
-        let account = store.defaultAccount
         switch request {
         case .lock(let change):
-            return .object(ObjectInfo(try await change.apply(to: account.bucket(change.bucket))))
+            return .object(ObjectInfo(try await change.apply(to: bucket(named: change.bucket))))
         case .lifecycle(let bucket, let rules):
-            let bucket = try await account.bucket(bucket)
+            let bucket = try await self.bucket(named: bucket)
             if let rules { try await bucket.setLifecycle(LifecycleRule.all(rules)) }
             return .lifecycle(try await bucket.lifecycle().map { LifecycleRuleInfo($0) })
         case .previewLifecycle(let bucket, let rules):
             let tried = try rules.map { (rules) throws(StoreError) in try LifecycleRule.all(rules) }
-            let preview = try await account.bucket(bucket).previewLifecycle(tried)
+            let preview = try await self.bucket(named: bucket).previewLifecycle(tried)
             return .lifecyclePreview(LifecyclePreviewInfo(preview))
         case .applyLifecycle:
             return .lifecycleReport(LifecycleReportInfo(try await store.applyLifecycle()))
         case .events(let bucket, let after, let limit):
-            let cursor = try after.map { (text) throws(StoreError) in
-                guard let cursor = EventCursor(text) else {
-                    throw StoreError(.invalidArgument, "the cursor is not one that a list gave")
-                }
-                return cursor
-            }
-            let page = try await account.bucket(bucket).events(after: cursor, limit: limit)
+            let page = try await self.bucket(named: bucket).events(
+                after: EventCursor(checking: after), limit: limit)
             return .events(
                 BucketEventListing(
                     events: page.events.map { BucketEventInfo($0) },
@@ -40,10 +34,7 @@ extension LocalAccess {
 extension ObjectLockChange {
     fileprivate func apply(to bucket: Bucket) async throws(StoreError) -> ObjectDescription {
         let version = try version.map { (text) throws(StoreError) in
-            guard let id = ObjectVersionID(text) else {
-                throw StoreError(.invalidArgument, "\(text) does not name a version")
-            }
-            return id
+            try ObjectVersionID(checking: text)
         }
         guard mode != nil || legalHold != nil else {
             throw StoreError(.invalidArgument, "a change of a lock names a mode or a hold")

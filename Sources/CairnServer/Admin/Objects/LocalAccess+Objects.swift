@@ -90,7 +90,7 @@ extension LocalAccess {
         }
     }
 
-    private func bucket(named name: String) async throws(StoreError) -> Bucket {
+    func bucket(named name: String) async throws(StoreError) -> Bucket {
         try await store.defaultAccount.bucket(name)
     }
 }
@@ -179,7 +179,7 @@ extension WriteCondition {
 
 extension LosslessStringConvertible {
     /// The cursor of a list, if one is given.
-    fileprivate init?(checking text: String?) throws(StoreError) {
+    init?(checking text: String?) throws(StoreError) {
         guard let text else { return nil }
         guard let value = Self(text) else {
             throw StoreError(.invalidArgument, "the cursor is not one that a list gave")
@@ -189,7 +189,7 @@ extension LosslessStringConvertible {
 }
 
 extension ObjectVersionID {
-    fileprivate init(checking text: String) throws(StoreError) {
+    init(checking text: String) throws(StoreError) {
         guard let id = Self(text) else {
             throw StoreError(.invalidArgument, "\(text) does not name a version")
         }
