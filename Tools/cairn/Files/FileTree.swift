@@ -17,15 +17,18 @@ struct FileName: Hashable, Comparable, Sendable {
     var isSafe: Bool {
         bytes.count < Int(PATH_MAX) && !bytes.contains(0)
             && components.allSatisfy { part in
-                !part.isEmpty && part.count <= Int(NAME_MAX) && part != [UInt8(ascii: ".")]
-                    && part != [UInt8(ascii: "."), UInt8(ascii: ".")]
+                !part.isEmpty && part.utf8.count <= Int(NAME_MAX) && part != "." && part != ".."
             }
     }
 
-    /// What lies between the slashes.
-    var components: [ArraySlice<UInt8>] {
+    /// What lies between the slashes, the name in its directory last; there is at least one.
+    var components: [String] {
         bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+            .map { String(decoding: $0, as: UTF8.self) }
     }
+
+    /// The name in its directory.
+    var last: String { components[components.count - 1] }
 
     static func < (one: Self, other: Self) -> Bool {
         one.bytes.lexicographicallyPrecedes(other.bytes)
@@ -61,55 +64,54 @@ enum FileTree {
         to name: FileName, below root: String, _ body: (String) async throws -> Result
     ) async throws -> Result {
         let directory = try await FileThread().run { () throws(FileFailure) in
-            try self.makeDirectory(of: name, below: root)
+            try self.directory(of: name, below: root, making: true)
         }
         defer { withExtendedLifetime(directory) {} }
-        let last = String(decoding: name.components.last ?? [], as: UTF8.self)
-        return try await body(directory.pathByNumber + "/" + last)
+        return try await body(directory.pathByNumber + "/" + name.last)
+    }
+
+    /// Opens a file for reading; nothing on the way to it is a symbolic link. Blocks.
+    static func open(_ name: FileName, below root: String) throws(FileFailure) -> Descriptor {
+        try directory(of: name, below: root).file(name.last)
     }
 
     /// Removes a file, and the directories that are empty then. Blocks.
     static func remove(_ name: FileName, below root: String) throws(FileFailure) {
-        let parts = name.components.map { String(decoding: $0, as: UTF8.self) }
-        var directories: [Descriptor] = []
+        var parents: [Descriptor] = []
+        let directory: Descriptor
         do throws(FileFailure) {
-            directories.append(try Descriptor.directory(root))
-            for part in parts.dropLast() {
-                directories.append(try directories[directories.count - 1].directory(part))
-            }
+            directory = try self.directory(of: name, below: root) { parents.append($0) }
         } catch {
             // Without its directory the file is gone as well.
             guard error.isMissing else { throw error }
             return
         }
-        try directories[directories.count - 1].remove(parts[parts.count - 1])
-        for (parent, part) in zip(directories, parts.dropLast()).reversed() {
+        try directory.remove(name.last)
+        for (parent, part) in zip(parents, name.components.dropLast()).reversed() {
             guard parent.removeDirectory(part) else { return }
         }
     }
 
-    private static func makeDirectory(
-        of name: FileName, below root: String
+    // The directory that a file is in; none on the way there from the root is a symbolic link. Only
+    // one is open at a time, for a path may have more of them than a process has descriptors.
+    private static func directory(
+        of name: FileName, below root: String, making isMaking: Bool = false,
+        passing: (Descriptor) -> Void = { _ in }
     ) throws(FileFailure) -> Descriptor {
-        if unsafe mkdir(root, 0o777) == 0 {
-            try Path.syncDirectory(of: root)
-        } else if errno != EEXIST {
-            throw FileFailure(attempt: "cannot make \(root)", number: errno)
+        if isMaking {
+            if unsafe mkdir(root, 0o777) == 0 {
+                try Path.syncDirectory(of: root)
+            } else if errno != EEXIST {
+                throw FileFailure(attempt: "cannot make \(root)", number: errno)
+            }
         }
         var directory = try Descriptor.directory(root)
-        for part in name.components.dropLast().map({ String(decoding: $0, as: UTF8.self) }) {
-            try directory.makeDirectory(part)
+        for part in name.components.dropLast() {
+            if isMaking { try directory.makeDirectory(part) }
+            passing(directory)
             directory = try directory.directory(part)
         }
         return directory
-    }
-
-    /// Opens a file for reading; nothing on the way to it is a symbolic link. Blocks.
-    static func open(_ name: FileName, below root: String) throws(FileFailure) -> Descriptor {
-        var directory = try Descriptor.directory(root)
-        let parts = name.components.map { String(decoding: $0, as: UTF8.self) }
-        for part in parts.dropLast() { directory = try directory.directory(part) }
-        return try directory.file(parts[parts.count - 1])
     }
 
     /// The SHA-256 of a file as an object has it; nil when it cannot be read, or not any more.
