@@ -65,8 +65,8 @@ extension Bucket {
         return MultipartUpload(MultipartName(key: key, id: id), self)
     }
 
-    /// Lists multipart uploads that are neither completed, aborted nor expired, in the byte order
-    /// of their keys.
+    /// Lists multipart uploads that are neither completed nor aborted, in the byte order of their
+    /// keys. One whose time is over is among them until the next sweep, unless it was ended before.
     ///
     /// - Parameters:
     ///   - prefix: only keys that begin with it, at most 1024 bytes.
@@ -78,11 +78,7 @@ extension Bucket {
         prefix: String = "", from cursor: MultipartCursor? = nil, limit: Int = 1000
     ) async throws(StoreError) -> MultipartUploadPage {
         try Self.checkPage(limit)
-        guard prefix.utf8.count <= Names.objectKeyByteCount.upperBound else {
-            throw StoreError(
-                .invalidArgument,
-                "a prefix has at most \(Names.objectKeyByteCount.upperBound) bytes")
-        }
+        try Self.checkListText(prefix)
         // Who may not read does not learn what is there.
         _ = try await keys()
         let base = bucketID.octets.bytes

@@ -24,14 +24,7 @@ extension Bucket {
         from cursor: ObjectCursor? = nil, limit: Int = 1000
     ) async throws(StoreError) -> ObjectPage {
         try Self.checkPage(limit)
-        for text in [prefix, delimiter, after ?? ""] {
-            guard text.utf8.count <= Names.objectKeyByteCount.upperBound else {
-                throw StoreError(
-                    .invalidArgument,
-                    "prefix, delimiter and start of a list have at most "
-                        + "\(Names.objectKeyByteCount.upperBound) bytes")
-            }
-        }
+        for text in [prefix, delimiter, after ?? ""] { try Self.checkListText(text) }
         let keys = try await keys()
         let scan = ObjectScan(
             bucket: bucketID.octets.bytes, prefix: Array(prefix.utf8),

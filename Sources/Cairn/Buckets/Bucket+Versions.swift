@@ -124,9 +124,7 @@ extension Bucket {
         prefix: String = "", from cursor: ObjectVersionCursor? = nil, limit: Int = 1000
     ) async throws(StoreError) -> ObjectVersionPage {
         try Self.checkPage(limit)
-        guard prefix.utf8.count <= Names.objectKeyByteCount.upperBound else {
-            throw StoreError(.invalidArgument, "a prefix is too long")
-        }
+        try Self.checkListText(prefix)
         let keys = try await keys()
         let scan = VersionScan(bucket: bucketID.octets.bytes, prefix: Array(prefix.utf8))
         let rows = try await engine.read("listing versions") { (index) throws(IndexError) in

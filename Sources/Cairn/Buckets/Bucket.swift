@@ -84,6 +84,16 @@ public final class Bucket: Sendable {
             throw StoreError(.invalidArgument, "a page has 1 to 1000 entries, not \(limit)")
         }
     }
+
+    /// Checks the prefix, the delimiter or the start of a list.
+    static func checkListText(_ text: String) throws(StoreError) {
+        guard text.utf8.count <= Names.objectKeyByteCount.upperBound else {
+            throw StoreError(
+                .invalidArgument,
+                "prefix, delimiter and start of a list have at most "
+                    + "\(Names.objectKeyByteCount.upperBound) bytes")
+        }
+    }
 }
 
 extension BucketRow {

@@ -24,8 +24,8 @@ extension Transaction {
         try note(
             kind,
             .object(
-                key: key, ObjectVersionID(sequence: row.sequence, token: row.token),
-                etag: row.etag ?? Octets16(), byteCount: row.byteCount, body: row.bodyName),
+                key: key, row.versionID, etag: row.etag ?? Octets16(), byteCount: row.byteCount,
+                body: row.bodyName),
             in: bucket)
     }
 

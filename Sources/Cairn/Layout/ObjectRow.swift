@@ -62,6 +62,9 @@ struct ObjectRow: Sendable {
         return writer.bytes
     }
 
+    /// The name of the version.
+    var versionID: ObjectVersionID { ObjectVersionID(sequence: sequence, token: token) }
+
     init(
         _ description: ObjectDescription, token: UInt64, etag: Octets16, bodyName: LinkName,
         sealed: [UInt8]

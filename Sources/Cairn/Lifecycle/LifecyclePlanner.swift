@@ -104,10 +104,9 @@ struct LifecyclePlanner: Sendable {
 
     // Of a version that goes nobody needs what is sealed: a plan may have many of them.
     private static func removing(_ row: ObjectRow) -> Step {
-        let id = ObjectVersionID(sequence: row.sequence, token: row.token)
         var row = row
         row.sealed = []
-        return Step(action: .remove(id), row: row)
+        return Step(action: .remove(row.versionID), row: row)
     }
 
     // MARK: -

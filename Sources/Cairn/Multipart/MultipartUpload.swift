@@ -13,10 +13,10 @@ internal import CairnIndex
 /// try await upload.complete()
 /// ```
 ///
-/// Nothing of the object is visible before ``complete(parts:byteCount:expecting:if:)``, and all of
-/// it is then. It is a blob like any other: its digest is that of all its bytes, computed while
-/// parts arrive as far as they have no gaps, and over the stored parts where they had. No byte is
-/// written twice but those of parts of at most 16 KiB.
+/// Nothing of the object is visible before ``complete(parts:byteCount:expecting:checksums:if:)``,
+/// and all of it is then. It is a blob like any other: its digest is that of all its bytes,
+/// computed while parts arrive as far as they have no gaps, and over the stored parts where they
+/// had. No byte is written twice but those of parts of at most 16 KiB.
 ///
 /// A handle on what the store keeps: make as many as you like, here or after a restart.
 /// Thread-safe; any number of calls at once.

@@ -357,7 +357,6 @@ extension Engine {
         guard keys.linkName(of: object.digest) == row.bodyName else {
             throw StoreError(.corrupted, "an object names another body")
         }
-        let id = ObjectVersionID(sequence: row.sequence, token: row.token)
-        return (object.named(id), references)
+        return (object.named(row.versionID), references)
     }
 }

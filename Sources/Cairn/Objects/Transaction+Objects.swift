@@ -61,7 +61,7 @@ extension Transaction {
         if old == nil { try add(.objects, of: bucket, 1) }
         try note(.objectWritten, object.row, of: key, in: bucket)
         try scheduleLifecycle(of: key, written: object.row, settings, in: bucket)
-        return ObjectVersionID(sequence: object.row.sequence, token: object.row.token)
+        return object.row.versionID
     }
 
     /// Writes the latest version of an object anew: it stays the same version.
@@ -247,8 +247,7 @@ extension Transaction {
         guard try object(key, in: bucket) == nil else { return }
         guard let newest = try newestOlderVersion(of: key, in: bucket), !newest.isDeleteMarker
         else { return }
-        _ = try takeOlder(
-            ObjectVersionID(sequence: newest.sequence, token: newest.token), of: key, in: bucket)
+        _ = try takeOlder(newest.versionID, of: key, in: bucket)
         try put(Tables.objects, RowKey.object(bucket, key), newest.encoded())
         try add(.objects, of: bucket, 1)
     }
