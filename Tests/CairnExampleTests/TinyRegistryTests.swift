@@ -47,7 +47,7 @@ import Testing
             request.method = .init(rawValue: method)
             if let type { request.headers.add(name: "Content-Type", value: type) }
             if let body { request.body = .bytes(ByteBuffer(bytes: body)) }
-            let response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
+            let response = try await HTTPClient.shared.execute(request, timeout: .seconds(300))
             let bytes = [UInt8](buffer: try await response.body.collect(upTo: 64 << 20))
             let headers = response.headers.map { ($0.name.lowercased(), $0.value) }
             return (
