@@ -50,6 +50,8 @@ struct FixedClock: StoreClock {
     var time = Timestamp(nanosecondsSinceEpoch: 1_700_000_000_000_000_000)
 
     func now() -> Timestamp { time }
+
+    func uptime() -> Duration { .zero }
 }
 
 extension PassphraseCost {

@@ -66,7 +66,7 @@ import Testing
             try transaction.put(Tables.buckets, [1, 2, 3], [1])
             try transaction.put(
                 Tables.chunks, [UInt8](repeating: 7, count: 32),
-                [UInt8](repeating: 0xFF, count: ChunkRow.byteCount))
+                [UInt8](repeating: 0xFF, count: 21))
         }
         let report = try await store.verify(.structure)
         #expect(report.problemCount >= 4)

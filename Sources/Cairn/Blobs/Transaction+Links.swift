@@ -41,10 +41,11 @@ extension Transaction {
     func link(_ blob: PreparedBlob, in bucket: BucketID) throws(StoreError) -> LinkRow {
         try checkBucket(bucket)
         guard let existing = try link(bucket, blob.name) else {
-            try blob.ledger.apply(to: self)
+            try blob.ledger.apply(to: self, for: bucket)
             return try insert(blob, in: bucket)
         }
-        try blob.ledger.apply(to: self, dropping: blob.link.rootID.map { [$0] } ?? [])
+        try blob.ledger.apply(
+            to: self, for: bucket, dropping: blob.link.rootID.map { [$0] } ?? [])
         return try hold(existing, as: blob.link, bucket, blob.name)
     }
 
@@ -68,7 +69,7 @@ extension Transaction {
         if let end = blob.link.leaseEnd {
             try put(Tables.blobLeases, RowKey.blobLease(end, bucket, blob.name), [])
         }
-        try addUsage(of: blob.link, in: bucket, sign: 1)
+        try addUsage(of: blob.link, in: bucket)
         // What is sealed is in the link, as long as it is there.
         try note(
             .blobAdded, .blob(blob.name, byteCount: blob.link.byteCount, sealedCapability: []),
@@ -145,7 +146,9 @@ extension Transaction {
         } else {
             try delete(Tables.smallBlobs, RowKey.link(bucket, name))
         }
-        try addUsage(of: link, in: bucket, sign: -1)
+        try add(.blobs, of: bucket, -1)
+        try add(.logicalBytes, of: bucket, -Int64(clamping: link.byteCount))
+        if let root = link.rootID { try unshare(root, link.byteCount, with: bucket) }
         guard isNoted else { return }
         try note(
             .blobRemoved,
@@ -153,10 +156,13 @@ extension Transaction {
             in: bucket)
     }
 
-    private func addUsage(
-        of link: LinkRow, in bucket: BucketID, sign: Int64
-    ) throws(StoreError) {
-        try add(.blobs, of: bucket, sign)
-        try add(.logicalBytes, of: bucket, sign * Int64(clamping: link.byteCount))
+    /// Counts a link that is new, or new to the count.
+    func addUsage(of link: LinkRow, in bucket: BucketID) throws(StoreError) {
+        if usage.isEnforced {
+            try usage.ledger.node(of: bucket, self)?.check(blobByteCount: link.byteCount)
+        }
+        try add(.blobs, of: bucket, 1)
+        try add(.logicalBytes, of: bucket, Int64(clamping: link.byteCount))
+        if let root = link.rootID { try share(root, link.byteCount, with: bucket) }
     }
 }

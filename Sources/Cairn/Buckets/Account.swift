@@ -62,6 +62,8 @@ public final class Account: Sendable {
             try transaction.putNewKey(dataKey, in: slot)
             try transaction.putNewKey(indexKey, in: slot + 1)
             try transaction.put(domain)
+            try transaction.putOwner(
+                OwnerRow(account: bucket.accountID, number: bucket.indexKeySlot), of: id)
             try transaction.beginEvents(of: id)
         }
         return Bucket(id, bucket, engine, changeCount: changeCount)
@@ -109,19 +111,20 @@ public final class Account: Sendable {
         let start = after.map { prefix + Array($0.utf8) }
         let rows = try await engine.read("listing buckets") { (index) throws(IndexError) in
             let snapshot = try index.snapshot()
-            var rows: [(BucketID, [UInt8], [UsageCounter: UInt64])] = []
+            var rows: [(BucketID, [UInt8], [UInt8]?)] = []
             for entry in try snapshot.scan(
                 Tables.bucketNames, prefix: prefix, after: start, limit: limit)
             where entry.value.count == 16 {
                 let id = BucketID(octets: Octets16(entry.value.span))
                 guard let row = try snapshot.get(Tables.buckets, entry.value) else { continue }
-                rows.append((id, row, try snapshot.usage(of: id)))
+                rows.append((id, row, try snapshot.get(Tables.usage, entry.value)))
             }
             return rows
         }
         var buckets: [BucketDescription] = []
-        for (id, sealed, counts) in rows {
-            buckets.append(try await engine.openBucketRow(id, sealed).describe(id, counts))
+        for (id, sealed, usage) in rows {
+            let row = try await engine.openBucketRow(id, sealed)
+            buckets.append(row.describe(id, try Engine.decodeUsage(usage)))
         }
         return buckets
     }

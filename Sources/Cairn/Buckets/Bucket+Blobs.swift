@@ -164,8 +164,9 @@ extension Bucket {
         checksums: Set<ChecksumAlgorithm> = [],
         finish: (UploadSession) async throws(StoreError) -> R
     ) async throws(StoreError) -> R {
-        let session = try engine.beginUpload(
-            in: bucketID, try await keys(), StreamDigests(algorithm, checksums: checksums))
+        let session = try await engine.beginUpload(
+            in: bucketID, keys(), StreamDigests(algorithm, checksums: checksums),
+            byteCount: UInt64(bytes.count))
         do throws(StoreError) {
             try await session.append(bytes)
             return try await finish(session)

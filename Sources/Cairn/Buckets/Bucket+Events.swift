@@ -204,7 +204,7 @@ extension EventRow {
         switch subject {
         case .object(_, _, _, _, let body): body == .none ? nil : body
         case .blob(let link, _, _): link
-        case .settings: nil
+        case .settings, .quota: nil
         }
     }
 
@@ -222,6 +222,9 @@ extension EventRow {
                 byteCount: byteCount)
         case .settings:
             return BucketEvent(cursor: cursor, time: time, kind: kind, cause: cause)
+        case .quota(let warning):
+            return BucketEvent(
+                cursor: cursor, time: time, kind: kind, cause: cause, quota: warning)
         }
     }
 }

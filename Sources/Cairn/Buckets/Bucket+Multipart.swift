@@ -45,6 +45,7 @@ extension Bucket {
             contents.encoded(key: key), upload, in: bucketID, keys)
         try await engine.transact { (transaction) throws(StoreError) in
             try transaction.checkBucket(bucketID)
+            try transaction.beginUpload(in: bucketID)
             let row = row.expiring(by: try transaction.settings(of: bucketID), key)
             try transaction.putMultipart(row, inPlaceOf: nil, upload, in: bucketID)
             try transaction.put(

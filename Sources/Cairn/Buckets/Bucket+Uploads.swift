@@ -12,22 +12,25 @@ extension Bucket {
     /// - Parameters:
     ///   - algorithm: what the blob's digest will be of; SHA-512 costs a second pass of the CPU
     ///     over the bytes.
-    ///   - expectedByteCount: the number of bytes to come when it is known, a hint.
+    ///   - expectedByteCount: the number of bytes to come when it is known: room for them is
+    ///     reserved at once.
     ///   - checksums: what is computed beside, for the object that the session becomes.
-    /// - Throws: ``StoreError`` with code `bucketUnknown`, `keyUnavailable`, `io`, `closed`.
+    /// - Throws: ``StoreError`` with code `quotaExceeded`, `bucketUnknown`, `keyUnavailable`, `io`, `closed`.
     public func beginUpload(
         algorithm: Digest.Algorithm = .sha256, expectedByteCount: UInt64? = nil,
         checksums: Set<ChecksumAlgorithm> = []
     ) async throws(StoreError) -> UploadSession {
         try await engine.reapExpiredUploads(limit: Engine.reapedCountMax)
-        return try engine.beginUpload(
-            in: bucketID, try await keys(), StreamDigests(algorithm, checksums: checksums))
+        return try await engine.beginUpload(
+            in: bucketID, keys(), StreamDigests(algorithm, checksums: checksums),
+            byteCount: expectedByteCount ?? 0)
     }
 
     /// Goes on with an upload session, from its last checkpoint.
     ///
     /// - Throws: ``StoreError`` with code `uploadUnknown` (never checkpointed, finished, or of
     ///   another bucket), `uploadBusy` (another handle of this process has it), `uploadExpired`,
+    ///   `quotaExceeded` (there is no room for one more blob),
     ///   `corrupted`, `keyUnavailable`, `io`, `closed`.
     public func resumeUpload(_ upload: UploadID) async throws(StoreError) -> UploadSession {
         try await engine.resumeUpload(upload, in: bucketID, try await keys())

@@ -45,14 +45,14 @@ public final class Bucket: Sendable {
     /// - Throws: ``StoreError`` with code `bucketUnknown` (it was deleted), `io`, `closed`.
     public func describe() async throws(StoreError) -> BucketDescription {
         let bucketID = bucketID
-        let (exists, counts) = try await engine.read("describing a bucket") {
+        let (exists, usage) = try await engine.read("describing a bucket") {
             (index) throws(IndexError) in
             let snapshot = try index.snapshot()
             let exists = try snapshot.get(Tables.buckets, bucketID.octets.bytes) != nil
-            return (exists, try snapshot.usage(of: bucketID))
+            return (exists, try snapshot.get(Tables.usage, bucketID.octets.bytes))
         }
         guard exists else { throw StoreError(.bucketUnknown, "the bucket was deleted") }
-        return try await currentRow().describe(bucketID, counts)
+        return try await currentRow().describe(bucketID, Engine.decodeUsage(usage))
     }
 
     func keys() async throws(StoreError) -> BucketKeys {
@@ -97,30 +97,18 @@ public final class Bucket: Sendable {
 }
 
 extension BucketRow {
-    func describe(_ id: BucketID, _ counts: [UsageCounter: UInt64]) -> BucketDescription {
+    func describe(_ id: BucketID, _ counts: UsageCounts) -> BucketDescription {
         BucketDescription(
-            name: name, id: id.text, createdAt: createdAt, blobCount: counts[.blobs] ?? 0,
-            logicalByteCount: counts[.logicalBytes] ?? 0, objectCount: counts[.objects] ?? 0,
-            olderVersionCount: counts[.olderVersions] ?? 0,
+            name: name, id: id.text, createdAt: createdAt, blobCount: counts.magnitude(.blobs),
+            logicalByteCount: counts.magnitude(.logicalBytes),
+            objectCount: counts.magnitude(.objects),
+            olderVersionCount: counts.magnitude(.olderVersions),
             encryption: customerKey.map { .customerKey(KeyReference($0)) } ?? .storeManaged,
             keyGeneration: generation, deduplication: deduplication)
     }
 }
 
 extension IndexReader {
-    func usage(of bucket: BucketID) throws(IndexError) -> [UsageCounter: UInt64] {
-        try usage(ofBucketKey: bucket.octets.bytes)
-    }
-
-    func usage(ofBucketKey bucket: [UInt8]) throws(IndexError) -> [UsageCounter: UInt64] {
-        var counts: [UsageCounter: UInt64] = [:]
-        for counter in UsageCounter.allCases {
-            // A count below zero cannot be; the verification reports it.
-            counts[counter] = UInt64(max(0, try count(Tables.usage, bucket + [counter.rawValue])))
-        }
-        return counts
-    }
-
     /// The value of a counter; 0 where there is none.
     func count(_ table: IndexTable, _ key: [UInt8]) throws(IndexError) -> Int64 {
         guard let bytes = try get(table, key), bytes.count == 8 else { return 0 }

@@ -14,6 +14,8 @@ struct CutChunk: Sendable {
 struct PlacedChunk: Sendable {
     var id: ChunkID
     var placement: Placement
+    /// Of the data before it was compressed; none for nodes.
+    var byteCount: UInt32
     /// Whether nothing had to be stored for it.
     var isDuplicate = false
 }
@@ -37,8 +39,10 @@ struct ChunkPlacer: Sendable {
     func place(
         _ chunks: [CutChunk], of buffer: [UInt8], compress: Bool, _ context: inout WorkerContext
     ) throws(StoreError) -> [PlacedChunk] {
-        try place(
-            chunks.map { domain.chunkID($0.hash, byteCount: UInt32($0.range.count)) }, &context
+        let byteCounts = chunks.map { UInt32($0.range.count) }  // at most 1 MiB
+        return try place(
+            zip(chunks, byteCounts).map { domain.chunkID($0.hash, byteCount: $1) }, byteCounts,
+            &context
         ) { (index, id, context: inout WorkerContext) throws(StoreError) in
             let chunk = chunks[index]
             return try write(
@@ -53,7 +57,7 @@ struct ChunkPlacer: Sendable {
         let bytes = node.encoded()
         let hash = domain.chunkHash(of: bytes.span)
         let id = domain.chunkID(hash, byteCount: UInt32(bytes.count))
-        let placed = try place([id], &context) {
+        let placed = try place([id], [0], &context) {
             (_, id, context: inout WorkerContext) throws(StoreError) in
             try write(bytes, hash, id, children: children, &context)
         }
@@ -73,7 +77,7 @@ struct ChunkPlacer: Sendable {
     private typealias Write = (Int, ChunkID, inout WorkerContext) throws(StoreError) -> Placement
 
     private func place(
-        _ ids: [ChunkID], _ context: inout WorkerContext, _ write: Write
+        _ ids: [ChunkID], _ byteCounts: [UInt32], _ context: inout WorkerContext, _ write: Write
     ) throws(StoreError) -> [PlacedChunk] {
         // From the look-up on until what was found is in the table of chunks in flight, no segment
         // may go that a row named.
@@ -106,9 +110,11 @@ struct ChunkPlacer: Sendable {
             }
             throw error
         }
-        return zip(ids, placements).compactMap { id, found in
-            found.map {
-                PlacedChunk(id: id, placement: $0.placement, isDuplicate: $0.isDuplicate)
+        return ids.indices.compactMap { index in
+            placements[index].map {
+                PlacedChunk(
+                    id: ids[index], placement: $0.placement, byteCount: byteCounts[index],
+                    isDuplicate: $0.isDuplicate)
             }
         }
     }

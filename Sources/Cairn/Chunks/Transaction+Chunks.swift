@@ -4,17 +4,17 @@ internal import CairnCore
 internal import CairnIndex
 internal import CairnSegments
 
-// The chunk table, and the counters that follow it: the number of its rows, and for each segment
-// the bytes of the records that rows name. All of it changes here, but for a repair, which makes it
-// anew.
+// The chunk table, and the counters that follow it: the number of its rows, for each segment the
+// bytes of the records that rows name, and for each bucket those of the chunks that it has brought.
+// All of it changes here, but for a repair, which makes it anew.
 extension Transaction {
     /// Changes reference counts, and inserts chunks that are new.
     ///
-    /// - Parameter placements: where the caller has stored or found the chunks.
+    /// - Parameter arrivals: where the caller has stored or found the chunks.
     /// - Returns: the chunks among them that nothing refers to now.
     @discardableResult
     func changeReferences(
-        _ deltas: [ChunkID: Int64], placements: [ChunkID: Placement] = [:]
+        _ deltas: [ChunkID: Int64], arrivals: [ChunkID: ChunkArrival] = [:]
     ) throws(StoreError) -> [ChunkID] {
         // In order of the key, so that look-ups share blocks of the index.
         let ids = deltas.keys.sorted { $0.octets < $1.octets }
@@ -23,7 +23,7 @@ extension Transaction {
         var orphans: [ChunkID] = []
         for (id, row) in zip(ids, rows) {
             let delta = deltas[id] ?? 0
-            if try change(id, row, by: delta, placements[id], &totals) == 0 { orphans.append(id) }
+            if try change(id, row, by: delta, arrivals[id], &totals) == 0 { orphans.append(id) }
         }
         try add(totals)
         return orphans
@@ -64,7 +64,7 @@ extension Transaction {
             try delete(Tables.chunks, id.octets.bytes)
             try delete(Tables.garbage, id.octets.bytes)
             if row.isDamaged { try delete(Tables.damage, id.octets.bytes) }
-            totals.remove(row.placement)
+            totals.count(row, -1)
         }
         try add(totals)
     }
@@ -76,7 +76,7 @@ extension Transaction {
         var totals = ChunkTotals()
         var moved = row
         moved.placement.location = location
-        totals.move(from: row.placement, to: moved.placement)
+        totals.replace(row, by: moved)
         try put(id, moved)
         try add(totals)
     }
@@ -85,15 +85,16 @@ extension Transaction {
 
     // Answers how many references there are now.
     private func change(
-        _ id: ChunkID, _ row: ChunkRow?, by delta: Int64, _ newPlacement: Placement?,
+        _ id: ChunkID, _ row: ChunkRow?, by delta: Int64, _ arrival: ChunkArrival?,
         _ totals: inout ChunkTotals
     ) throws(StoreError) -> Int64 {
         guard let row else {
-            try insert(id, newPlacement, count: delta, &totals)
+            try insert(id, arrival, count: delta, &totals)
             return delta
         }
         let isCured =
-            row.isDamaged && newPlacement.map { $0.location != row.placement.location } ?? false
+            row.isDamaged
+            && arrival.map { $0.placement.location != row.placement.location } ?? false
         let (count, overflow) = Int64(clamping: row.referenceCount)
             .addingReportingOverflow(delta)
         guard delta != 0 || isCured else { return count }
@@ -104,32 +105,31 @@ extension Transaction {
         changed.referenceCount = UInt64(count)
         // A chunk that nothing referred to, or that was damaged, was stored afresh: its old record
         // is dead.
-        if row.referenceCount == 0 || isCured, let newPlacement {
-            totals.move(from: row.placement, to: newPlacement)
-            changed.placement = newPlacement
+        if row.referenceCount == 0 || isCured, let arrival {
+            changed = ChunkRow(arrival, referenceCount: UInt64(count))
+            changed.isDamaged = row.isDamaged && !isCured
         }
-        if isCured {
-            changed.isDamaged = false
-            try delete(Tables.damage, id.octets.bytes)
-        }
+        if isCured { try delete(Tables.damage, id.octets.bytes) }
+        totals.replace(row, by: changed)
         try put(id, changed)
         if count == 0 { try put(Tables.garbage, id.octets.bytes, []) }
         return count
     }
 
     private func insert(
-        _ id: ChunkID, _ placement: Placement?, count: Int64, _ totals: inout ChunkTotals
+        _ id: ChunkID, _ arrival: ChunkArrival?, count: Int64, _ totals: inout ChunkTotals
     ) throws(StoreError) {
-        guard let placement else {
+        guard let arrival else {
             throw StoreError(.corrupted, "a chunk that is in use has no row in the chunk table")
         }
         guard count >= 0 else {
             throw StoreError(.corrupted, "the reference count of a new chunk would be \(count)")
         }
         // A node that nothing needs still counts its children: the sweep must find it.
-        guard count > 0 || placement.kind == .node else { return }
-        try put(id, ChunkRow(placement: placement, referenceCount: UInt64(count)))
-        totals.insert(placement)
+        guard count > 0 || arrival.placement.kind == .node else { return }
+        let row = ChunkRow(arrival, referenceCount: UInt64(count))
+        try put(id, row)
+        totals.count(row, 1)
         if count == 0 { try put(Tables.garbage, id.octets.bytes, []) }
     }
 
@@ -147,6 +147,9 @@ extension Transaction {
         for (segment, byteCount) in totals.byteCounts {
             try add(Tables.segmentUsage, RowKey.segment(segment), byteCount)
         }
+        for (number, counts) in totals.stored where !counts.isZero {
+            try add(stored: counts, by: number)
+        }
     }
 }
 
@@ -155,28 +158,32 @@ struct ChunkTotals {
     private(set) var chunkCount: Int64 = 0
     private(set) var byteCounts: [SegmentNumber: Int64] = [:]
 
-    mutating func insert(_ placement: Placement) {
-        chunkCount += 1
-        count(placement, 1)
+    /// By the numbers of the buckets that have brought them.
+    private(set) var stored: [UInt32: UsageCounts] = [:]
+
+    /// Counts a row in, or out with a sign of -1.
+    mutating func count(_ row: ChunkRow, _ sign: Int64) {
+        chunkCount += sign
+        let byteCount = sign * Int64(row.placement.location.byteCount)
+        byteCounts[row.placement.location.segment, default: 0] += byteCount
+        // Sums of 32-bit numbers over at most 2^31 rows.
+        stored[row.bucketNumber, default: UsageCounts()][.storedBytes] += byteCount
+        stored[row.bucketNumber, default: UsageCounts()][.uncompressedBytes] +=
+            sign * Int64(row.uncompressedByteCount)
+        guard row.referenceCount == 0 else { return }
+        stored[row.bucketNumber, default: UsageCounts()][.garbageBytes] += byteCount
     }
 
-    mutating func remove(_ placement: Placement) {
-        chunkCount -= 1
-        count(placement, -1)
-    }
-
-    mutating func add(_ other: ChunkTotals) {
-        chunkCount += other.chunkCount
-        byteCounts.merge(other.byteCounts, uniquingKeysWith: +)
-    }
-
-    mutating func move(from old: Placement, to new: Placement) {
+    mutating func replace(_ old: ChunkRow, by new: ChunkRow) {
         count(old, -1)
         count(new, 1)
     }
 
-    private mutating func count(_ placement: Placement, _ sign: Int64) {
-        let location = placement.location
-        byteCounts[location.segment, default: 0] += sign * Int64(location.byteCount)
+    mutating func add(_ other: ChunkTotals) throws(StoreError) {
+        chunkCount += other.chunkCount
+        byteCounts.merge(other.byteCounts, uniquingKeysWith: +)
+        for (number, counts) in other.stored {
+            try stored[number, default: UsageCounts()].add(counts)
+        }
     }
 }

@@ -60,7 +60,7 @@ extension StoreError {
             case keyUnavailable, keyDisabled, keyUnknown, aliasExists, accessDenied, domainMismatch
             case corrupted, io, outOfSpace, readOnly, closed, cancelled
             case nameInvalid, digestInvalid, keyInvalid, rangeInvalid, invalidArgument
-            case limitExceeded
+            case limitExceeded, quotaExceeded
             case accountUnknown, accountExists, accountNotEmpty
             case bucketUnknown, bucketExists, bucketNotEmpty
             case blobUnknown, blobReferenced, objectUnknown, objectLocked, preconditionFailed
@@ -121,6 +121,9 @@ extension StoreError {
         public static var invalidArgument: Self { Self(.invalidArgument) }
         /// A stated limit would be crossed; the message names it. Nothing was stored.
         public static var limitExceeded: Self { Self(.limitExceeded) }
+        /// The quota of a bucket or of its account has no room; the message names the limit. Free
+        /// space or raise the quota, then retry. Nothing was stored.
+        public static var quotaExceeded: Self { Self(.quotaExceeded) }
         /// No account has this name.
         public static var accountUnknown: Self { Self(.accountUnknown) }
         /// An account of this name exists already.

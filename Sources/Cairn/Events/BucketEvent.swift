@@ -21,6 +21,8 @@ public struct BucketEvent: Hashable, Sendable {
         case versionDeleted = 6
         /// Versioning, the default retention or the lifecycle rules were changed.
         case settingsChanged = 7
+        /// So much of a quota is used that it warns.
+        case quotaWarning = 8
     }
 
     /// Why it was done.
@@ -36,7 +38,8 @@ public struct BucketEvent: Hashable, Sendable {
 
     /// The position behind the event: go on from here.
     public let cursor: EventCursor
-    /// When it was asked for. Never mind the order: that of the events is the one of the commits.
+    /// When it was committed, by the clock of the store's metering: never before the event that
+    /// comes before it, whatever is done to the clock of the machine.
     public let time: Timestamp
     /// What was done.
     public let kind: Kind
@@ -53,13 +56,16 @@ public struct BucketEvent: Hashable, Sendable {
     public let digest: Digest?
     /// The length of the blob or of the body.
     public let byteCount: UInt64?
+    /// Of a warning: which quota, and how much of it is used.
+    public let quota: QuotaWarning?
 
     /// Describes an event; for implementations of buckets other than Cairn's own.
     public init(
         cursor: EventCursor, time: Timestamp, kind: Kind, cause: Cause = .call, key: String? = nil,
         versionID: ObjectVersionID? = nil, etag: ETag? = nil, digest: Digest? = nil,
-        byteCount: UInt64? = nil
+        byteCount: UInt64? = nil, quota: QuotaWarning? = nil
     ) {
+        self.quota = quota
         self.cursor = cursor
         self.time = time
         self.kind = kind

@@ -42,6 +42,7 @@ extension Transaction {
             if found != nil { try delete(Tables.eventHeads, headKey) }
             return
         }
+        let now = try moment(in: bucket)
         let event = EventRow(kind, cause, at: now, subject).encoded()
         var head =
             found.flatMap { try? EventHeadRow(decoding: $0) } ?? EventHeadRow(beginningAt: now)

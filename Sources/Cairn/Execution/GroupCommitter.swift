@@ -9,8 +9,12 @@ internal import Synchronization
 struct CommitRequest: Sendable {
     /// Whether records appended before the request must be on stable storage first.
     let needsSegments: Bool
+    /// What is told, on the committer's thread, whether an attempt was committed, before anything
+    /// else begins.
+    typealias End = @Sendable (_ isCommitted: Bool) -> Void
+
     /// Reads and writes the index; may run again when the index reports a conflict.
-    let body: @Sendable (any IndexTransaction) throws(StoreError) -> Void
+    let body: @Sendable (any IndexTransaction) throws(StoreError) -> End
     /// Called once, on the committer's thread, when the outcome is certain.
     let completion: @Sendable (Result<Void, StoreError>) -> Void
 }
@@ -65,20 +69,6 @@ final class GroupCommitter: Sendable {
         guard isAccepted else {
             return request.completion(.failure(StoreError(.closed, "the store is closed")))
         }
-    }
-
-    /// Applies `body` in a transaction and returns when it is on stable storage.
-    func commit(
-        needsSegments: Bool = false,
-        _ body: @escaping @Sendable (any IndexTransaction) throws(StoreError) -> Void
-    ) async throws(StoreError) {
-        let result: Result<Void, StoreError> = await withCheckedContinuation { continuation in
-            submit(
-                CommitRequest(needsSegments: needsSegments, body: body) { result in
-                    continuation.resume(returning: result)
-                })
-        }
-        try result.get()
     }
 
     /// Lets queued requests finish, then ends the thread. Blocks until it has ended.
@@ -173,8 +163,9 @@ final class GroupCommitter: Sendable {
             index: { () throws(IndexError) in
                 CatalogueTransaction(try index.begin())
             })
+        let end: CommitRequest.End
         do throws(StoreError) {
-            try request.body(transaction)
+            end = try request.body(transaction)
         } catch {
             transaction.rollback()
             throw error
@@ -186,9 +177,11 @@ final class GroupCommitter: Sendable {
             }
             try transaction.commit()
             recording.append(transaction)
+            end(true)
             return true
         } catch {
             transaction.rollback()
+            end(false)
             if error.code == .conflict { return false }
             throw StoreError(error, while: "committing a transaction")
         }

@@ -4,6 +4,7 @@
 //   subject := key:prefixed sequence:u64 token:u64 etag[16] byteCount:u64 body[32]     of an object
 //            | link[32] byteCount:u64 capability:prefixed                              of a blob
 //            | nothing                                                                 of settings
+//            | scope:u8 limit:u8 usedCount:u64 limitCount:u64                          of a quota
 //   body and link: keyed names of digests; capability: as in the link that went, else empty
 //
 // head := version:u8 epoch:u64 first:u64 next:u64 byteCount:u64 firstTime:i64
@@ -18,6 +19,7 @@ struct EventRow: Sendable {
             key: String, ObjectVersionID, etag: Octets16, byteCount: UInt64, body: LinkName)
         case blob(LinkName, byteCount: UInt64, sealedCapability: [UInt8])
         case settings
+        case quota(QuotaWarning)
     }
 
     var kind: BucketEvent.Kind
@@ -44,6 +46,11 @@ struct EventRow: Sendable {
             writer.append(byteCount)
             writer.appendLengthPrefixed(capability)
         case .settings: break
+        case .quota(let warning):
+            writer.append(warning.scope.rawValue)
+            writer.append(warning.limit.rawValue)
+            writer.append(warning.usedCount)
+            writer.append(warning.limitCount)
         }
         return writer.bytes
     }
@@ -85,6 +92,14 @@ struct EventRow: Sendable {
             subject = .blob(
                 link, byteCount: byteCount, sealedCapability: [UInt8](copying: capability))
         case .settingsChanged: subject = .settings
+        case .quotaWarning:
+            guard let scope = QuotaScope(rawValue: try reader.readUInt8()),
+                let limit = Quota.Limit(rawValue: try reader.readUInt8())
+            else { throw CoreError(.corrupted, "an event is about an unknown quota") }
+            subject = .quota(
+                QuotaWarning(
+                    scope: scope, limit: limit, usedCount: try reader.readUInt64(),
+                    limitCount: try reader.readUInt64()))
         }
         try reader.expectEnd()
     }

@@ -140,8 +140,12 @@ enum RowKey {
         bucket.octets.bytes + bigEndian(number)
     }
 
-    static func usage(_ bucket: BucketID, _ counter: UsageCounter) -> [UInt8] {
-        bucket.octets.bytes + [counter.rawValue]
+    static func sharer(_ root: ChunkID, _ bucket: BucketID) -> [UInt8] {
+        root.octets.bytes + bucket.octets.bytes
+    }
+
+    static func meteredDay(_ account: Octets16, _ bucket: BucketID, _ day: UInt32) -> [UInt8] {
+        account.bytes + bucket.octets.bytes + bigEndian(day)
     }
 
     static func segment(_ number: SegmentNumber) -> [UInt8] {
@@ -287,13 +291,4 @@ extension RowKey {
                 return part
             })
     }
-}
-
-/// The counters of a bucket. On disk: never renumber.
-enum UsageCounter: UInt8, CaseIterable {
-    case blobs = 1
-    case logicalBytes = 2
-    case objects = 3
-    /// Older versions of objects and delete markers.
-    case olderVersions = 4
 }

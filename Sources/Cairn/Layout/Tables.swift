@@ -62,8 +62,17 @@ enum Tables {
     static let multipartExpiry = IndexTable("multipart-expiry", .ordered)
     /// End ‖ bucket id ‖ keyed name of a digest → empty: which leases of blobs are over when.
     static let blobLeases = IndexTable("blob-leases", .ordered)
-    /// Bucket id ‖ counter → signed 64-bit count.
+    /// Id of a bucket, an account or the store → what it has.
     static let usage = IndexTable("usage", .small)
+    /// Id of a bucket or an account → what it may have.
+    static let quotas = IndexTable("quotas", .small)
+    /// Account id ‖ bucket id ‖ day → what came of the bucket on that day. Of days without a
+    /// change there are none.
+    static let meteredDays = IndexTable("metered-days", .ordered)
+    /// Root of a tree ‖ bucket id → the bucket's part in the tree.
+    static let sharers = IndexTable("sharers", .ordered)
+    /// Bucket id → account and number; number → bucket id.
+    static let owners = IndexTable("owners", .small)
     /// Chunk id → empty: chunks whose last reference went, for the sweep. One that is referred to
     /// again may still be listed.
     static let garbage = IndexTable("garbage", .ordered)
@@ -84,7 +93,7 @@ enum Tables {
         bucketSettings, references,
         uploads,
         uploadExpiry, multipartUploads, multipartContents, parts, multipartExpiry, blobLeases,
-        usage, garbage,
+        usage, quotas, meteredDays, sharers, owners, garbage,
         damage, segmentUsage, deletedBuckets, domains,
     ]
 }

@@ -341,6 +341,7 @@ extension Engine {
             }
             guard !isOpen || old.state == .open else { return false }
             var row = old
+            if old.state == .open { try transaction.add(.uploads, of: bucket, -1) }
             row.state = .aborted
             row.changeCount &+= 1
             row.expiresAt = Timestamp(nanosecondsSinceEpoch: 0)
@@ -368,9 +369,10 @@ extension Engine {
             }
             var deltas: [ChunkID: Int64] = [:]
             for row in rows {
-                if let root = try Self.decodePart(row.value).rootID {
-                    deltas[root, default: 0] -= 1
-                }
+                let part = try Self.decodePart(row.value)
+                if let root = part.rootID { deltas[root, default: 0] -= 1 }
+                try transaction.add(
+                    .inFlightBytes, of: bucket, -Int64(clamping: part.byteCount))
                 try transaction.delete(Tables.parts, row.key)
             }
             try transaction.changeReferences(deltas)

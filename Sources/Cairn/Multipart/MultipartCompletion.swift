@@ -199,7 +199,10 @@ struct MultipartCompletion {
             for part in found {
                 try transaction.delete(
                     Tables.parts, RowKey.part(bucketID, upload.id, part.number))
+                try transaction.add(
+                    .inFlightBytes, of: bucketID, -Int64(clamping: part.byteCount))
             }
+            try transaction.add(.uploads, of: bucketID, -1)
             var completed = completed
             completed.version = version
             try transaction.putMultipart(completed, inPlaceOf: now, upload, in: bucketID)

@@ -340,7 +340,7 @@ public final class MultipartUpload: Sendable {
                 of: row, contents, name, in: bucketID, keys)
             if let before { (digests, part.base) = (before, base) }
         }
-        let session = try engine.beginUpload(in: bucketID, partKeys, digests, isPart: true)
+        let session = try await engine.beginUpload(in: bucketID, partKeys, digests, isPart: true)
         return (session, part)
     }
 

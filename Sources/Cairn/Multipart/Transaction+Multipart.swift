@@ -75,7 +75,9 @@ extension Transaction {
         guard let old, old.state == .open else { throw MultipartUpload.unknown }
         var row = old
         let replaced = try self.part(number, of: upload.id, in: bucket)
-        try part.ledger.apply(to: self)
+        try part.ledger.apply(to: self, for: bucket)
+        try add(.inFlightBytes, of: bucket, Int64(clamping: part.row.byteCount))
+        try add(.inFlightBytes, of: bucket, -Int64(clamping: replaced?.byteCount ?? 0))
         if let root = replaced?.rootID { try changeReferences([root: -1]) }
         try put(Tables.parts, RowKey.part(bucket, upload.id, number), part.row.encoded())
         row.changeCount &+= 1

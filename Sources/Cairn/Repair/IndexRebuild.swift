@@ -22,11 +22,16 @@ struct IndexRebuild {
     }
 
     mutating func run() async throws(StoreError) -> RepairReport {
+        var usage = UsageRebuild(engine: engine)
+        try await usage.begin()
         for segment in try await engine.segmentNumbers() { try await collect(segment) }
-        try await followLinks()
-        try await countUsage()
+        try await followLinks(usage.numbers)
+        try await restoreRows()
+        try await usage.count()
         try await scheduleLifecycle()
         try await dropUnused()
+        try await usage.end()
+        report.blobCount = try await blobCount()
         return report
     }
 
@@ -35,6 +40,7 @@ struct IndexRebuild {
     private struct Found: Sendable {
         var id: ChunkID
         var placement: Placement
+        var uncompressedByteCount: UInt32 = 0
     }
 
     private mutating func collect(_ segment: SegmentNumber) async throws(StoreError) {
@@ -48,7 +54,10 @@ struct IndexRebuild {
             let some = rest.prefix(Self.rowCountMax)
             rest = rest.dropFirst(some.count)
             try await engine.transact { (transaction) throws(StoreError) in
-                for chunk in some { try transaction.collect(chunk.id, chunk.placement) }
+                for chunk in some {
+                    try transaction.collect(
+                        chunk.id, chunk.placement, chunk.uncompressedByteCount)
+                }
             }
             try engine.checkCancellation("the repair")
         }
@@ -68,7 +77,9 @@ struct IndexRebuild {
                     switch header.type {
                     case .chunk:
                         found.append(
-                            Found(id: id, placement: Placement(location: location, kind: .data)))
+                            Found(
+                                id: id, placement: Placement(location: location, kind: .data),
+                                uncompressedByteCount: UInt32(header.plaintextByteCount)))
                     case .recipe:
                         node = Found(id: id, placement: Placement(location: location, kind: .node))
                         return
@@ -87,20 +98,25 @@ struct IndexRebuild {
 
     // MARK: - Following
 
-    private mutating func followLinks() async throws(StoreError) {
+    // Who has brought a chunk is not told any more: whose link leads there first.
+    private mutating func followLinks(_ numbers: [BucketID: UInt32]) async throws(StoreError) {
         for try await rows in pages(of: Tables.links) {
-            var roots: [ChunkID] = []
+            var roots: [UInt32: [ChunkID]] = [:]
             for row in rows {
                 // One that is damaged is reported by whoever reads it.
-                guard let link = try? LinkRow(decoding: row.value) else { continue }
-                if let root = link.rootID { roots.append(root) }
+                guard let link = try? LinkRow(decoding: row.value), let root = link.rootID
+                else { continue }
+                let bucket = try RowKey.bucketID(prefixing: row.key)
+                roots[numbers[bucket] ?? 0, default: []].append(root)
             }
-            try await follow(roots)
+            for (number, roots) in roots { try await follow(roots, number) }
         }
     }
 
-    private mutating func follow(_ roots: [ChunkID]) async throws(StoreError) {
-        var nodes = try await refer(to: roots)
+    private mutating func follow(
+        _ roots: [ChunkID], _ number: UInt32
+    ) async throws(StoreError) {
+        var nodes = try await refer(to: roots, number)
         while let node = nodes.popLast() {
             let children: [ChunkID]
             do throws(StoreError) {
@@ -110,13 +126,15 @@ struct IndexRebuild {
                 try await lose(node.id)
                 continue
             }
-            nodes += try await refer(to: children)
+            nodes += try await refer(to: children, number)
             try engine.checkCancellation("the repair")
         }
     }
 
     // Counts references; returns the nodes among the chunks whose own are to be followed now.
-    private mutating func refer(to ids: [ChunkID]) async throws(StoreError) -> [Found] {
+    private mutating func refer(
+        to ids: [ChunkID], _ number: UInt32
+    ) async throws(StoreError) -> [Found] {
         guard !ids.isEmpty else { return [] }
         var counts: [ChunkID: UInt64] = [:]
         for id in ids { counts[id, default: 0] += 1 }
@@ -133,7 +151,9 @@ struct IndexRebuild {
                     lostCount += 1
                     continue
                 }
-                try transaction.put(id, row, referenceCount: row.referenceCount + count)
+                var named = row
+                if row.bucketNumber == 0 { named.bucketNumber = number }
+                try transaction.put(id, named, referenceCount: row.referenceCount + count)
                 if row.referenceCount == 0, row.placement.kind == .node {
                     nodes.append(Found(id: id, placement: row.placement))
                 }
@@ -154,28 +174,15 @@ struct IndexRebuild {
 
     // MARK: - Counting
 
-    private mutating func countUsage() async throws(StoreError) {
-        var usage: [BucketID: [UsageCounter: Int64]] = [:]
+    // What the catalogue does not keep, for other rows tell it.
+    private func restoreRows() async throws(StoreError) {
         for try await rows in pages(of: Tables.links) {
-            for row in rows {
-                guard let link = try? LinkRow(decoding: row.value) else { continue }
-                let bucket = try RowKey.bucketID(prefixing: row.key)
-                usage[bucket, default: [:]][.blobs, default: 0] += 1
-                usage[bucket, default: [:]][.logicalBytes, default: 0] +=
-                    Int64(clamping: link.byteCount)
-            }
             try await engine.transact { (transaction) throws(StoreError) in
                 for row in rows { try transaction.putLease(ofLink: row) }
             }
         }
-        for (table, counter) in [
-            (Tables.objects, UsageCounter.objects), (Tables.objectVersions, .olderVersions),
-        ] {
+        for table in [Tables.objects, Tables.objectVersions] {
             for try await rows in pages(of: table) {
-                for row in rows {
-                    let bucket = try RowKey.bucketID(prefixing: row.key)
-                    usage[bucket, default: [:]][counter, default: 0] += 1
-                }
                 if table == Tables.objectVersions {
                     try await engine.transact { (transaction) throws(StoreError) in
                         for row in rows { try transaction.noteNullVersion(row) }
@@ -190,12 +197,6 @@ struct IndexRebuild {
         for try await rows in pages(of: Tables.objectReferences) {
             try await putReferences(of: rows, naming: Self.referenceKeys(ofReferencesRow:))
         }
-        for (bucket, counts) in usage {
-            try await engine.transact { (transaction) throws(StoreError) in
-                for (counter, count) in counts { try transaction.add(counter, of: bucket, count) }
-            }
-        }
-        report.blobCount = try await blobCount(usage)
     }
 
     /// Rows of one transaction: one object may name ten thousand blobs under a long key.
@@ -244,16 +245,12 @@ struct IndexRebuild {
     }
 
     // Those of deleted buckets are nobody's.
-    private func blobCount(
-        _ usage: [BucketID: [UsageCounter: Int64]]
-    ) async throws(StoreError) -> UInt64 {
-        var count: UInt64 = 0
-        for try await rows in pages(of: Tables.buckets) {
-            for row in rows {
-                count += UInt64(clamping: usage[try RowKey.bucketID(of: row.key)]?[.blobs] ?? 0)
-            }
+    private func blobCount() async throws(StoreError) -> UInt64 {
+        let storeID = engine.storeID
+        let row = try await engine.read("counting blobs") { (index) throws(IndexError) in
+            try index.get(Tables.usage, storeID.bytes)
         }
-        return count
+        return try Engine.decodeUsage(row).magnitude(.blobs)
     }
 
     // When anything is due was only in the index, and so were events.
@@ -305,8 +302,12 @@ extension RecordLocation {
 // The counters beside the chunk table follow at the end, in one go.
 extension Transaction {
     /// Notes where a chunk lies. Of several places the last counts.
-    fileprivate func collect(_ id: ChunkID, _ placement: Placement) throws(StoreError) {
-        try put(id, ChunkRow(placement: placement, referenceCount: 0))
+    fileprivate func collect(
+        _ id: ChunkID, _ placement: Placement, _ uncompressedByteCount: UInt32
+    ) throws(StoreError) {
+        let arrival = ChunkArrival(
+            placement: placement, uncompressedByteCount: uncompressedByteCount, bucketNumber: 0)
+        try put(id, ChunkRow(arrival, referenceCount: 0))
     }
 
     fileprivate func put(
@@ -340,7 +341,7 @@ extension Transaction {
             if chunk.referenceCount == 0 {
                 try delete(Tables.chunks, row.key)
             } else {
-                totals.insert(chunk.placement)
+                totals.count(chunk, 1)
             }
         }
         try add(totals)

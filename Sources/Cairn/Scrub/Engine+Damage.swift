@@ -9,13 +9,10 @@ extension Engine {
     ///
     /// Should the note get lost, the next reader or the scrub makes it again.
     func quarantine(_ id: ChunkID, at location: RecordLocation) {
-        committer.submit(
-            CommitRequest(needsSegments: false) {
-                [clock, configuration] (base) throws(StoreError) in
-                try Transaction(base, at: clock.now(), keeping: configuration.eventRetention)
-                    .quarantine(id, at: location)
-            } completion: { _ in
-            })
+        submit { (transaction) throws(StoreError) in
+            try transaction.quarantine(id, at: location)
+        } completion: { _ in
+        }
     }
 
     /// The chunks that are known to be damaged.

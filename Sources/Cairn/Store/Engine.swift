@@ -31,6 +31,7 @@ final class Engine: Sendable {
     let liveUploads = LiveUploads()
     let leases = RootLeases()
     let knownSettings = KnownSettings()
+    let ledger: UsageLedger
     let frontiers = FrontierTasks()
     let placing = EpochGate()
     let segmentPins = SegmentPins()
@@ -42,8 +43,9 @@ final class Engine: Sendable {
         disk: any Disk, index: any Index, segments: any SegmentStore, catalogue: Catalogue,
         segmentByteCount: UInt64, keys: KeyTable, audit: AuditRecorder, keyring: KeyringHolder?,
         storeKey: SecretBytes, pool: WorkerPool, committer: GroupCommitter,
-        clock: any StoreClock, random: any RandomSource
+        ledger: UsageLedger, clock: any StoreClock, random: any RandomSource
     ) {
+        self.ledger = ledger
         self.storeID = storeID
         self.configuration = configuration
         self.chunker = chunker
@@ -101,15 +103,40 @@ final class Engine: Sendable {
     ) async throws(StoreError) -> R {
         try checkOpen()
         let outcome = Outcome<R>()
-        let (now, events) = (clock.now(), configuration.eventRetention)
-        try await committer.commit(needsSegments: needsSegments) { transaction throws(StoreError) in
-            outcome.set(
-                try body(Transaction(transaction, at: now, cause: cause, keeping: events)))
+        let result: Result<Void, StoreError> = await withCheckedContinuation { continuation in
+            submit(needsSegments: needsSegments, cause: cause) {
+                (transaction) throws(StoreError) in
+                outcome.set(try body(transaction))
+            } completion: { result in
+                continuation.resume(returning: result)
+            }
         }
-        guard let result = outcome.value else {
+        try result.get()
+        guard let value = outcome.value else {
             throw StoreError(.io, "a transaction ended without a result")
         }
-        return result
+        return value
+    }
+
+    /// Queues a transaction.
+    ///
+    /// - Parameter completion: told the outcome once, on the committer's thread; on success its
+    ///   effects are on stable storage.
+    func submit(
+        needsSegments: Bool = false, cause: BucketEvent.Cause = .call,
+        _ body: @escaping @Sendable (Transaction) throws(StoreError) -> Void,
+        completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
+    ) {
+        let (now, events, ledger) = (clock.now(), configuration.eventRetention, ledger)
+        committer.submit(
+            CommitRequest(needsSegments: needsSegments) { (base) throws(StoreError) in
+                let transaction = Transaction(
+                    base, at: now, cause: cause, keeping: events, ledger)
+                try body(transaction)
+                return try transaction.settleUsage().end
+            } completion: { result in
+                completion(result)
+            })
     }
 }
 
@@ -128,11 +155,13 @@ struct Transaction {
     /// Why he did.
     let cause: BucketEvent.Cause
     let events: EventRetention
+    let usage: PendingUsage
 
     init(
-        _ base: any IndexTransaction, at now: Timestamp, cause: BucketEvent.Cause = .call,
-        keeping events: EventRetention
+        _ base: any IndexTransaction, at now: Timestamp, cause: BucketEvent.Cause,
+        keeping events: EventRetention, _ ledger: UsageLedger
     ) {
+        usage = PendingUsage(ledger)
         self.base = base
         self.now = now
         self.cause = cause
@@ -188,12 +217,6 @@ struct Transaction {
             index: { () throws(IndexError) in
                 try base.delete(table, key)
             })
-    }
-
-    func add(
-        _ counter: UsageCounter, of bucket: BucketID, _ delta: Int64
-    ) throws(StoreError) {
-        try add(Tables.usage, RowKey.usage(bucket, counter), delta)
     }
 
     /// Adds to a counter.

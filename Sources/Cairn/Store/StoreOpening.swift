@@ -38,6 +38,7 @@ struct StoreOpening: Sendable {
         if isNew { try await createRows(storeID, provider, index, pool) }
         let engine = try await assemble(storeID, provider, index, pool)
         try await engine.checkKeyring()
+        try await engine.completeUsage()
         if isNew { try await engine.foldCatalogue() }
         return engine
     }
@@ -79,13 +80,18 @@ struct StoreOpening: Sendable {
             let open = isInstalled ? Catalogue.open : Catalogue.detached
             return try open(seams.disk, storeID, index)
         }
+        let sealingKey = SealingKey(
+            slot: StoreFormat.storeKeySlot, key: storeKey,
+            scope: RecordScope(storeID: storeID, ownerID: storeID))
+        let ledger = try UsageLedger(
+            storeID: storeID, sealingKey: sealingKey, clock: seams.clock, random: seams.random)
         return Engine(
             storeID: storeID, configuration: configuration, chunker: row.chunker,
             disk: seams.disk, index: index, segments: segments, catalogue: catalogue,
             segmentByteCount: seams.segments.segmentByteCount, keys: keys, audit: audit,
             keyring: provider as? KeyringHolder, storeKey: storeKey, pool: pool,
             committer: try GroupCommitter(index: index, segments: segments, catalogue: catalogue),
-            clock: seams.clock, random: seams.random)
+            ledger: ledger, clock: seams.clock, random: seams.random)
     }
 
     private func openAuditLog(
@@ -224,6 +230,7 @@ struct StoreOpening: Sendable {
                 index: { () throws(IndexError) in
                     let transaction = try index.begin()
                     try transaction.put(Tables.meta, MetaKey.store, store.encoded())
+                    try transaction.put(Tables.meta, MetaKey.usage, [rowVersion])
                     try transaction.put(
                         Tables.meta, MetaKey.nextKeySlot,
                         RowKey.bigEndian(StoreFormat.firstKeySlot + 1))
@@ -279,6 +286,8 @@ enum MetaKey {
     static let catalogueSequence = Array("catalogueSequence".utf8)
     static let keyringRevision = Array("keyringRevision".utf8)
     static let auditHead = Array("auditHead".utf8)
+    /// There when the usage of every bucket is counted.
+    static let usage = Array("usage".utf8)
     /// Followed by the id of a customer key.
     static let keyUse = Array("keyUse:".utf8)
 }

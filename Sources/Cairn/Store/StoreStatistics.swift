@@ -51,11 +51,14 @@ extension Engine {
     fileprivate func countRows() async throws(StoreError) -> StoreStatistics {
         try checkOpen()
         return try await pool.run { [self] (_) throws(StoreError) -> StoreStatistics in
-            var statistics = try lower(
+            var (statistics, usage) = try lower(
                 "counting rows",
-                index: { () throws(IndexError) -> StoreStatistics in
-                    try Self.count(try index.snapshot())
+                index: { () throws(IndexError) in
+                    try Self.count(try index.snapshot(), storeID)
                 })
+            let counts = try Self.decodeUsage(usage)
+            statistics.blobCount = counts.magnitude(.blobs)
+            statistics.logicalByteCount = counts.magnitude(.logicalBytes)
             let figures = try lower(
                 "counting rows",
                 index: { () throws(IndexError) in
@@ -79,8 +82,8 @@ extension Engine {
     }
 
     private static func count(
-        _ snapshot: any IndexSnapshot
-    ) throws(IndexError) -> StoreStatistics {
+        _ snapshot: any IndexSnapshot, _ storeID: Octets16
+    ) throws(IndexError) -> (StoreStatistics, usage: [UInt8]?) {
         var statistics = StoreStatistics()
         try snapshot.forEachRow(Tables.accounts, prefix: []) { (_) throws(IndexError) in
             statistics.accountCount += 1
@@ -89,11 +92,8 @@ extension Engine {
         statistics.chunkCount = UInt64(max(0, chunkCount))
         try snapshot.forEachRow(Tables.buckets, prefix: []) { (row) throws(IndexError) in
             statistics.bucketCount += 1
-            let counts = try snapshot.usage(ofBucketKey: row.key)
-            statistics.blobCount += counts[.blobs] ?? 0
-            statistics.logicalByteCount &+= counts[.logicalBytes] ?? 0
         }
-        return statistics
+        return (statistics, try snapshot.get(Tables.usage, storeID.bytes))
     }
 }
 

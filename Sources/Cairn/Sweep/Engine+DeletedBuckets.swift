@@ -11,7 +11,7 @@ extension Engine {
         Tables.objects, Tables.objectVersions, Tables.nullVersions, Tables.objectReferences,
         Tables.references, Tables.bucketSettings, Tables.objectLocks,
         Tables.events, Tables.eventHeads, Tables.lifecycleKeys,
-        Tables.multipartContents,
+        Tables.multipartContents, Tables.quotas,
     ]
 
     /// Deletes the contents of all buckets that were deleted.
@@ -83,10 +83,8 @@ extension Engine {
                     link, bucket, RowKey.linkName(of: row.key), isNoted: false)
             }
             guard links.isEmpty else { return true }
-            for counter in UsageCounter.allCases {
-                try transaction.delete(Tables.usage, RowKey.usage(bucket, counter))
-            }
             try transaction.delete(Tables.deletedBuckets, prefix)
+            try transaction.forgetUsage(of: bucket)
             return false
         }
     }

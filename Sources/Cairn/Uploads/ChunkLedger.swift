@@ -13,6 +13,8 @@ internal import CairnIndex
 struct ChunkLedger: Sendable {
     struct Entry: Sendable {
         var placement: Placement
+        /// Of the data; none for nodes.
+        var byteCount: UInt32
         /// Occurrences since the last commit.
         var count: Int64
         /// Holds in the in-flight table, to be released after the commit.
@@ -34,7 +36,8 @@ struct ChunkLedger: Sendable {
     mutating func count(_ chunk: PlacedChunk, children: [ChunkID] = []) {
         if entries[chunk.id] == nil {
             entries[chunk.id] = Entry(
-                placement: chunk.placement, count: 1, holdCount: 1, children: children)
+                placement: chunk.placement, byteCount: chunk.byteCount, count: 1, holdCount: 1,
+                children: children)
         } else {
             entries[chunk.id]?.count += 1
             entries[chunk.id]?.holdCount += 1
@@ -48,10 +51,12 @@ struct ChunkLedger: Sendable {
 
     /// Writes the changes.
     ///
-    /// - Parameter dropping: occurrences that the caller gives up beside, the root of a blob
-    ///   that turned out to be linked already.
+    /// - Parameters:
+    ///   - bucket: that has brought the chunks which are new.
+    ///   - dropping: occurrences that the caller gives up beside, the root of a blob that turned
+    ///     out to be linked already.
     func apply(
-        to transaction: Transaction, dropping: [ChunkID] = []
+        to transaction: Transaction, for bucket: BucketID, dropping: [ChunkID] = []
     ) throws(StoreError) {
         var deltas = entries.mapValues(\.count)
         deltas.merge(references, uniquingKeysWith: +)
@@ -65,6 +70,12 @@ struct ChunkLedger: Sendable {
             let excess = isCounted ? node.count : node.count - 1
             for child in node.children { deltas[child, default: 0] -= excess }
         }
-        try transaction.changeReferences(deltas, placements: entries.mapValues(\.placement))
+        let number = try transaction.number(of: bucket)
+        let arrivals = entries.mapValues { entry in
+            ChunkArrival(
+                placement: entry.placement, uncompressedByteCount: entry.byteCount,
+                bucketNumber: number)
+        }
+        try transaction.changeReferences(deltas, arrivals: arrivals)
     }
 }

@@ -12,6 +12,8 @@ extension Transaction {
 
     func putUpload(_ row: UploadRow, _ id: UploadID, of bucket: BucketID) throws(StoreError) {
         try forgetUpload(id, of: bucket)
+        try add(.uploads, of: bucket, 1)
+        try add(.inFlightBytes, of: bucket, Int64(clamping: row.receivedByteCount))
         try put(Tables.uploads, RowKey.upload(bucket, id), row.encoded())
         try put(Tables.uploadExpiry, RowKey.uploadExpiry(row.expiresAt, bucket, id), [])
     }
@@ -19,6 +21,8 @@ extension Transaction {
     /// Deletes the rows of a session whose chunks have passed to somebody else.
     func forgetUpload(_ id: UploadID, of bucket: BucketID) throws(StoreError) {
         guard let row = try upload(id, of: bucket) else { return }
+        try add(.uploads, of: bucket, -1)
+        try add(.inFlightBytes, of: bucket, -Int64(clamping: row.receivedByteCount))
         try delete(Tables.uploads, RowKey.upload(bucket, id))
         try delete(Tables.uploadExpiry, RowKey.uploadExpiry(row.expiresAt, bucket, id))
     }
@@ -32,12 +36,16 @@ extension Engine {
     /// - Parameters:
     ///   - isPart: whether the session is one of a multipart upload.
     ///   - digests: what is computed; of a part those of the bytes that come before it.
+    ///   - byteCount: of the bytes to come, as far as it is known.
     func beginUpload(
-        in bucket: BucketID, _ keys: BucketKeys, _ digests: StreamDigests, isPart: Bool = false
-    ) throws(StoreError) -> UploadSession {
+        in bucket: BucketID, _ keys: BucketKeys, _ digests: StreamDigests, isPart: Bool = false,
+        byteCount: UInt64 = 0
+    ) async throws(StoreError) -> UploadSession {
         try checkOpen()
+        let reservation = try await reserve(in: bucket, byteCount: byteCount, isPart: isPart)
         let id = UploadID(octets: UUIDText.random(from: random))
         guard let claim = liveUploads.claim(id) else {
+            reservation.end()
             throw StoreError(.uploadBusy, "a new upload session got a name that is in use")
         }
         let chunker = Chunker(parameters: self.chunker, key: keys.domain.keys.chunkerKey)
@@ -46,7 +54,7 @@ extension Engine {
             stage: DigestStage(
                 digests: digests, precedingByteCount: digests.byteCount, chunker: chunker,
                 domain: keys.domain.keys),
-            builder: RecipeBuilder(), isPart: isPart, row: nil)
+            builder: RecipeBuilder(), isPart: isPart, reservation, row: nil)
     }
 
     /// Restores a session from its last checkpoint.
@@ -93,9 +101,11 @@ extension Engine {
             })
         let stage = DigestStage(
             digests: state.digests, chunker: chunker, domain: keys.domain.keys)
+        let reservation = try await reserve(
+            in: bucket, durableByteCount: row.receivedByteCount)
         let session = UploadSession(
             claim, bucketID: bucket, keys: keys, engine: self, stage: stage,
-            builder: state.builder, row: row)
+            builder: state.builder, reservation, row: row)
         // The tail was received but never hashed: it takes the way of any other bytes.
         let tail = state.tail
         try await session.append(tail.span)

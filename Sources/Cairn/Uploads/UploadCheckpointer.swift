@@ -14,6 +14,7 @@ final class UploadCheckpointer: Sendable {
     private let keys: BucketKeys
     private let engine: Engine
     private let isPart: Bool
+    private let reservation: Reservation
     private let last: Mutex<Checkpoint>
 
     private struct Checkpoint {
@@ -27,8 +28,9 @@ final class UploadCheckpointer: Sendable {
     ///   - row: the last checkpoint of the session, if it has one.
     init(
         _ id: UploadID, _ bucketID: BucketID, _ keys: BucketKeys, _ engine: Engine, isPart: Bool,
-        row: UploadRow?
+        _ reservation: Reservation, row: UploadRow?
     ) {
+        self.reservation = reservation
         self.id = id
         self.bucketID = bucketID
         self.keys = keys
@@ -64,26 +66,23 @@ final class UploadCheckpointer: Sendable {
         engine.pool.submit { [self] context in
             do throws(StoreError) {
                 let row = try seal(position, behind: rest, &context)
-                engine.committer.submit(
-                    CommitRequest(needsSegments: !position.ledger.isEmpty) {
-                        [self] (base) throws(StoreError) in
-                        let transaction = Transaction(
-                            base, at: engine.clock.now(),
-                            keeping: engine.configuration.eventRetention)
-                        try transaction.checkBucket(bucketID)
-                        try check(transaction)
-                        try position.ledger.apply(to: transaction)
-                        try transaction.putUpload(row, id, of: bucketID)
-                    } completion: { [self] result in
-                        if case .success = result {
-                            last.withLock {
-                                $0 = Checkpoint(
-                                    id: row.checkpointID, byteCount: row.receivedByteCount)
-                            }
+                engine.submit(needsSegments: !position.ledger.isEmpty) {
+                    [self] (transaction) throws(StoreError) in
+                    try transaction.checkBucket(bucketID)
+                    try check(transaction)
+                    try position.ledger.apply(to: transaction, for: bucketID)
+                    try transaction.putUpload(row, id, of: bucketID)
+                    transaction.make(.checkpoint(row.receivedByteCount), of: reservation)
+                } completion: { [self] result in
+                    if case .success = result {
+                        last.withLock {
+                            $0 = Checkpoint(
+                                id: row.checkpointID, byteCount: row.receivedByteCount)
                         }
-                        position.ledger.release(engine.inFlight)
-                        completion(result)
-                    })
+                    }
+                    position.ledger.release(engine.inFlight)
+                    completion(result)
+                }
             } catch {
                 position.ledger.release(engine.inFlight)
                 completion(.failure(error))

@@ -33,13 +33,16 @@ public final class UploadSession: Sendable {
     private let engine: Engine
     private let checkpointer: UploadCheckpointer
     private let pipeline: UploadPipeline
+    private let reservation: Reservation
     private let state: Mutex<State>
 
     // Releases the claim when it ends.
     init(
         _ claim: LiveUploads.Claim, bucketID: BucketID, keys: BucketKeys, engine: Engine,
-        stage: DigestStage, builder: RecipeBuilder, isPart: Bool = false, row: UploadRow?
+        stage: DigestStage, builder: RecipeBuilder, isPart: Bool = false,
+        _ reservation: Reservation, row: UploadRow?
     ) {
+        self.reservation = reservation
         self.claim = claim
         id = claim.id
         algorithm = stage.digests.algorithm
@@ -47,7 +50,7 @@ public final class UploadSession: Sendable {
         self.keys = keys
         self.engine = engine
         checkpointer = UploadCheckpointer(
-            id, bucketID, keys, engine, isPart: isPart, row: row)
+            id, bucketID, keys, engine, isPart: isPart, reservation, row: row)
         pipeline = UploadPipeline(
             placer: ChunkPlacer(keys.domain, engine),
             stage: stage, tree: UploadTree(builder: builder), checkpointer: checkpointer)
@@ -63,8 +66,9 @@ public final class UploadSession: Sendable {
         let isEnded = state.withLock { $0.isEnded }
         guard !isEnded else { return }
         // Released only when no checkpoint of this handle can be committed any more.
-        Task { [pipeline, engine, claim] in
+        Task { [pipeline, engine, claim, reservation] in
             await pipeline.abandon()
+            reservation.end()
             engine.liveUploads.release(claim)
         }
     }
@@ -98,6 +102,7 @@ public final class UploadSession: Sendable {
     /// - Throws: ``StoreError`` with code
     ///   `uploadOffsetMismatch` (a gap, or bytes that differ from those received; nothing was
     ///   appended: ask for the status),
+    ///   `quotaExceeded` (nothing was appended: free space or raise the quota, then go on),
     ///   `uploadBusy`, `uploadExpired`, `closed`,
     ///   `keyDisabled`, `keyUnavailable` (nothing was appended: go on once the key is there),
     ///   `outOfSpace`, `io` (this handle is finished; resume the session from its last
@@ -179,7 +184,7 @@ public final class UploadSession: Sendable {
     ///   - lifetime: how long it stays. A blob that is there already gets the longer of both.
     /// - Throws: ``StoreError`` with code
     ///   `digestMismatch` (nothing changed: append more, commit again or cancel),
-    ///   `bucketUnknown` (the bucket was deleted meanwhile), and as ``append(_:at:)``.
+    ///   `quotaExceeded` (the session is over), `bucketUnknown` (the bucket was deleted meanwhile), and as ``append(_:at:)``.
     @discardableResult
     public func commit(
         expecting expected: Digest? = nil, lifetime: BlobLifetime = .untilDeleted
@@ -337,6 +342,7 @@ public final class UploadSession: Sendable {
     func pass(to transaction: Transaction) throws(StoreError) {
         try checkpointer.check(transaction)
         try transaction.forgetUpload(id, of: bucketID)
+        transaction.make(.end, of: reservation)
     }
 
     /// Ends the session, whether the transaction took place or not.
@@ -381,6 +387,7 @@ public final class UploadSession: Sendable {
     // Releases what the session holds in memory; its checkpoint stays.
     private func finish() async {
         await pipeline.abandon()
+        reservation.end()
         state.withLock { $0.isEnded = true }
         engine.liveUploads.release(claim)
     }
@@ -388,6 +395,8 @@ public final class UploadSession: Sendable {
     // MARK: - Taking bytes
 
     private func take(_ bytes: Span<UInt8>) async throws(StoreError) {
+        let receivedByteCount = state.withLock { $0.receivedByteCount }
+        try reservation.grow(to: receivedByteCount + UInt64(bytes.count))
         var rest = bytes
         while rest.count > 0 {
             let window = state.withLock { $0.window }

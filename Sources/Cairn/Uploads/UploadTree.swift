@@ -98,7 +98,7 @@ struct UploadTree: Sendable {
         let node = RecipeNode(layout: layout, level: level, entries: children.map(\.entry))
         let ids = children.map(\.id)
         let (entry, placement) = try placer.place(node, over: ids, &context)
-        ledger.count(PlacedChunk(id: entry.id, placement: placement), children: ids)
+        ledger.count(PlacedChunk(id: entry.id, placement: placement, byteCount: 0), children: ids)
         return entry
     }
 }

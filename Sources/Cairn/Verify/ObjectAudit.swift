@@ -11,8 +11,6 @@ struct ObjectAudit {
     let index: VerifiedIndex
     let bucket: BucketID
     let keys: BucketKeys
-    private(set) var objectCount: UInt64 = 0
-    private(set) var olderVersionCount: UInt64 = 0
     private(set) var problems: [String] = []
     private var nameCount: UInt64 = 0
     private var lockCount: UInt64 = 0
@@ -31,11 +29,9 @@ struct ObjectAudit {
     /// - Throws: ``StoreError``, but for damage, which is a problem.
     mutating func run(counted: UInt64) async throws(StoreError) {
         for try await rows in pages(of: Tables.objects) {
-            objectCount += UInt64(rows.count)
             for row in rows { try await checkObject(row) }
         }
         for try await rows in pages(of: Tables.objectVersions) {
-            olderVersionCount += UInt64(rows.count)
             for row in rows { try await checkObject(row) }
         }
         var group = ReferenceGroup()

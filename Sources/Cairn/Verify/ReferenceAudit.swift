@@ -40,18 +40,24 @@ struct ReferenceAudit {
         isHit = damage.mapValues { [Bool](repeating: false, count: $0.count) }
     }
 
-    mutating func run(_ report: inout VerifyReport) async throws(StoreError) {
+    /// - Returns: what is stored, by the numbers of the buckets that have brought it.
+    mutating func run(
+        _ report: inout VerifyReport
+    ) async throws(StoreError) -> [UInt32: UsageCounts] {
         let count = try await index.read { (snapshot) throws(IndexError) in
             try snapshot.count(Tables.meta, MetaKey.chunkCount)
         }
         let passCount = UInt64(max(0, count)) / Self.chunkCountMax + 1
+        var stored: [UInt32: UsageCounts] = [:]
         for pass in 0..<passCount {
             let part = Part(number: pass, count: passCount)
-            try await run(part, isFirst: pass == 0, &report)
+            let totals = try await run(part, isFirst: pass == 0, &report)
+            if pass == 0 { stored = totals.stored }
         }
         report.unusedDamageCount += isHit.values.reduce(0) { sum, hits in
             sum + UInt64(hits.count { !$0 })
         }
+        return stored
     }
 
     // MARK: - One pass
@@ -68,7 +74,7 @@ struct ReferenceAudit {
 
     private mutating func run(
         _ part: Part, isFirst: Bool, _ report: inout VerifyReport
-    ) async throws(StoreError) {
+    ) async throws(StoreError) -> ChunkTotals {
         var counts: [ChunkID: Counted] = [:]
         try await countLinks(part, isFirst, &counts, &report)
         try await countUploads(part, isFirst, &counts, &report)
@@ -80,7 +86,7 @@ struct ReferenceAudit {
             for child in page.children { counts[child, default: Counted()].found += 1 }
             for problem in page.problems { report.add(problem) }
             for (id, segment, range) in page.places { note(id, segment, range, &report) }
-            totals.add(page.totals)
+            try totals.add(page.totals)
         }
         if isFirst { try await check(totals, &report) }
         for (id, count) in counts {
@@ -91,6 +97,7 @@ struct ReferenceAudit {
             guard stored != count.found else { continue }
             report.add("chunk \(id): \(stored) references stored, \(count.found) found")
         }
+        return totals
     }
 
     // Those of deleted buckets count until the sweep has worked them off.
@@ -185,7 +192,7 @@ struct ReferenceAudit {
         if part.contains(id) { page.stored.append((id, chunk.referenceCount)) }
         // Later passes are for the children of nodes alone.
         guard isFirst || chunk.placement.kind == .node else { return }
-        page.totals.insert(chunk.placement)
+        page.totals.count(chunk, 1)
         if isFirst, chunk.referenceCount == 0 {
             let isListed = try lower(
                 "looking for garbage",

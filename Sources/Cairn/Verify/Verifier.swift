@@ -61,7 +61,10 @@ private struct Verifier {
         try await checkKeys(of: buckets, index)
         if depth == .full { try await readSegments() }
         var audit = ReferenceAudit(index: index, damage: damage)
-        try await audit.run(&report)
+        let stored = try await audit.run(&report)
+        let names = Dictionary(uniqueKeysWithValues: buckets.map { ($0.0, $0.1.name) })
+        var usage = UsageAudit(index: index, names: names)
+        try await usage.run(stored: stored, &report)
         return report
     }
 
@@ -111,7 +114,6 @@ private struct Verifier {
             if error.isLock || error.code == .bucketUnknown { return }
             return try note(error, error.message, bucket: bucket.name)
         }
-        var found: [UsageCounter: UInt64] = [:]
         let pages = index.pages(of: Tables.links, prefix: id.octets.bytes)
         var referenceCount: UInt64 = 0
         for try await rows in pages {
@@ -120,8 +122,6 @@ private struct Verifier {
                 if let end = link?.leaseEnd {
                     try await checkLease(until: end, row.key, of: bucket, index)
                 }
-                found[.blobs, default: 0] += 1
-                found[.logicalBytes, default: 0] &+= link?.byteCount ?? 0
                 referenceCount += UInt64(link?.referenceCount ?? 0)
             }
         }
@@ -134,9 +134,6 @@ private struct Verifier {
         do throws(StoreError) { try await multiparts.run(&report) } catch {
             return try note(error, error.message, bucket: bucket.name)
         }
-        found[.objects] = audit.objectCount
-        found[.olderVersions] = audit.olderVersionCount
-        try await checkUsage(of: bucket, found, index)
     }
 
     // A row of a bucket that is older than its newest data key is a copy that was put back.
@@ -160,20 +157,6 @@ private struct Verifier {
                     try note(error, error.message)
                 }
             }
-        }
-    }
-
-    private mutating func checkUsage(
-        of bucket: Bucket, _ found: [UsageCounter: UInt64], _ index: VerifiedIndex
-    ) async throws(StoreError) {
-        let id = bucket.bucketID
-        let usage = try await index.read { (snapshot) throws(IndexError) in
-            try snapshot.usage(of: id)
-        }
-        for counter in UsageCounter.allCases where usage[counter] != found[counter] ?? 0 {
-            report.add(
-                "usage says \(usage[counter] ?? 0) \(counter), a recount \(found[counter] ?? 0)",
-                bucket: bucket.name)
         }
     }
 

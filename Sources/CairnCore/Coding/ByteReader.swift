@@ -37,6 +37,13 @@ package struct ByteReader: ~Escapable {
     @_lifetime(self: copy self)
     package mutating func readInt64() throws(CoreError) -> Int64 { try read(Int64.self) }
 
+    /// Reads a number of sixteen bytes.
+    @_lifetime(self: copy self)
+    package mutating func readUInt128() throws(CoreError) -> UInt128 {
+        let low = try readUInt64()
+        return UInt128(try readUInt64()) << 64 | UInt128(low)
+    }
+
     /// Reads `count` bytes as a view into what is being read.
     @_lifetime(copy self)
     package mutating func readBytes(_ count: Int) throws(CoreError) -> Span<UInt8> {

@@ -1,0 +1,107 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import Synchronization
+
+/// Adds up bytes over time for one bucket, exactly, a day at a time.
+///
+/// Whatever is charged is constant between two changes: each change closes the time since the last
+/// one with the amount that held until then. Bytes times nanoseconds in 128 bits, nothing is
+/// rounded.
+struct Meter: Hashable, Sendable {
+    static let nanosecondsPerDay: Int64 = 86_400_000_000_000
+
+    struct Series: Hashable, Sendable {
+        /// Bytes at the beginning of the day.
+        var start: UInt64 = 0
+        /// Bytes times nanoseconds from there to the last change.
+        var integral: UInt128 = 0
+    }
+
+    /// The day that is not closed yet, counted from 1970-01-01.
+    private(set) var day: UInt32
+    /// The last change.
+    private(set) var since: Timestamp
+    /// For each way of charging.
+    var series = [Series](repeating: Series(), count: ChargingMode.allCases.count)
+
+    init(day: UInt32, since: Timestamp) {
+        self.day = day
+        self.since = since
+    }
+
+    init(beginningAt now: Timestamp) { self.init(day: Self.day(of: now), since: now) }
+
+    static func day(of moment: Timestamp) -> UInt32 {
+        UInt32(clamping: moment.nanosecondsSinceEpoch / nanosecondsPerDay)
+    }
+
+    static func start(ofDay day: UInt32) -> Timestamp {
+        Timestamp(nanosecondsSinceEpoch: Int64(day) * nanosecondsPerDay)  // to the year 2262
+    }
+
+    /// The bytes that hold, for each way of charging.
+    static func charged(_ counts: UsageCounts) -> [UInt64] {
+        ChargingMode.allCases.map { UInt64(max(0, counts.chargedBytes($0))) }
+    }
+
+    /// Closes the time until now, in which these bytes were held. Time never runs backwards: a
+    /// moment before the last change counts as that one.
+    ///
+    /// - Returns: the day that is over with that, if it is.
+    mutating func advance(
+        to now: Timestamp, holding charged: [UInt64]
+    ) -> (day: UInt32, MeteredDay)? {
+        let now = max(now, since)
+        let today = Self.day(of: now)
+        guard today > day else {
+            close(until: now, charged)
+            return nil
+        }
+        close(until: Self.start(ofDay: day + 1), charged)
+        let closed = MeteredDay(
+            series: zip(series, charged).map { series, end in
+                MeteredDay.Series(start: series.start, end: end, integral: series.integral)
+            })
+        let closedDay = day
+        self = Meter(day: today, since: Self.start(ofDay: today))
+        for index in series.indices { series[index].start = charged[index] }
+        close(until: now, charged)
+        return (closedDay, closed)
+    }
+
+    private mutating func close(until end: Timestamp, _ charged: [UInt64]) {
+        let elapsed = UInt128(max(0, end.nanosecondsSinceEpoch - since.nanosecondsSinceEpoch))
+        for index in series.indices {
+            series[index].integral += UInt128(charged[index]) * elapsed
+        }
+        since = end
+    }
+}
+
+/// The time by which usage is metered and events are dated: it never runs backwards.
+///
+/// At the opening of a store it is that of the clock; from there on it goes with the time that has
+/// passed, whatever is done to the clock. What was metered last, before a clock was set back
+/// and the store opened again, is waited for (``Meter/advance(to:holding:)``).
+final class MeterClock: Sendable {
+    private let clock: any StoreClock
+    private let start: Timestamp
+    private let startUptime: Duration
+    private let latest: Mutex<Timestamp>
+
+    init(_ clock: any StoreClock) {
+        self.clock = clock
+        start = clock.now()
+        startUptime = clock.uptime()
+        latest = Mutex(start)
+    }
+
+    func now() -> Timestamp {
+        let now = start + (clock.uptime() - startUptime)
+        return latest.withLock { latest in
+            latest = max(latest, now)
+            return latest
+        }
+    }
+}
