@@ -23,13 +23,11 @@ enum UsageCounter: Int, CaseIterable, Sendable {
     case storedBytes = 9
     /// The bytes in these records before they were compressed.
     case uncompressedBytes = 10
-    /// Of the stored bytes those of chunks that nothing refers to any more.
-    case garbageBytes = 11
 
     /// Whether it is about what lies in segments: that outlives the bucket which has brought it.
     var isPhysical: Bool {
         switch self {
-        case .storedBytes, .uncompressedBytes, .garbageBytes: true
+        case .storedBytes, .uncompressedBytes: true
         default: false
         }
     }

@@ -133,6 +133,12 @@ extension Engine {
             "reading usage", core: { () throws(CoreError) in try UsageRow(decoding: bytes).counts })
     }
 
+    static func decodeOwner(_ bytes: [UInt8]) throws(StoreError) -> OwnerRow {
+        try lower(
+            "reading whose a bucket is",
+            core: { () throws(CoreError) in try OwnerRow(decoding: bytes) })
+    }
+
     /// Promises room to an upload session.
     ///
     /// - Throws: ``StoreError`` with code `quotaExceeded`, `bucketUnknown`, `corrupted`, `io`,

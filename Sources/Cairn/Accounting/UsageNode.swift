@@ -85,6 +85,9 @@ final class UsageNode: Sendable {
 
     var number: UInt32 { if case .bucket(let number) = kind { number } else { 0 } }
 
+    /// What is set for it.
+    var settings: QuotaRow { state.withLock { $0.settings } }
+
     /// Of whatever account the node belongs to.
     var charging: ChargingMode {
         switch kind {

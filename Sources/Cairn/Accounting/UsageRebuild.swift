@@ -2,7 +2,6 @@
 
 internal import CairnCore
 internal import CairnIndex
-internal import CairnSegments
 
 /// Counts anew what every bucket has: for an index that was made anew, and for a store that was
 /// written before all of it was counted.
@@ -90,18 +89,6 @@ struct UsageRebuild {
             return byteCounts
         }
         for byteCount in byteCounts { try stored.add(byteCount, to: .storedBytes) }
-        for try await rows in pages(of: Tables.garbage) {
-            let chunks = try await engine.read("counting garbage") { (index) throws(IndexError) in
-                try index.getMany(Tables.chunks, rows.map(\.key))
-            }
-            for bytes in chunks {
-                guard let bytes, let chunk = try? ChunkRow(decoding: bytes),
-                    chunk.referenceCount == 0
-                else { continue }
-                try stored.add(
-                    Int64(chunk.placement.location.byteCount), to: .garbageBytes)
-            }
-        }
         try await engine.transact { [stored] (transaction) throws(StoreError) in
             try transaction.add(stored: stored, by: 0)
         }

@@ -170,8 +170,6 @@ struct ChunkTotals {
         stored[row.bucketNumber, default: UsageCounts()][.storedBytes] += byteCount
         stored[row.bucketNumber, default: UsageCounts()][.uncompressedBytes] +=
             sign * Int64(row.uncompressedByteCount)
-        guard row.referenceCount == 0 else { return }
-        stored[row.bucketNumber, default: UsageCounts()][.garbageBytes] += byteCount
     }
 
     mutating func replace(_ old: ChunkRow, by new: ChunkRow) {

@@ -119,6 +119,11 @@ struct QuotaRow: Hashable, Sendable {
 
     static let none = QuotaRow()
 
+    /// How bills count a day.
+    func charging(onDay day: UInt32) -> ChargingMode {
+        changes.last { $0.day <= day }?.mode ?? .logical
+    }
+
     func encoded() -> [UInt8] {
         var writer = ByteWriter(capacity: 64)
         writer.append(rowVersion)

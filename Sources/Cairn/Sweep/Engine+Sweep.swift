@@ -181,7 +181,10 @@ extension Transaction {
 
 extension Engine {
     /// Follows references from the garbage down, on one snapshot.
-    func previewSweep() async throws(StoreError) -> SweepReport {
+    func previewSweep() async throws(StoreError) -> SweepReport { try await walkGarbage().report }
+
+    /// The same, with whose it is.
+    func walkGarbage() async throws(StoreError) -> GarbageWalk {
         // What the snapshot names stays where it is.
         let pin = segmentPins.pin()
         defer { withExtendedLifetime(pin) {} }
@@ -193,6 +196,6 @@ extension Engine {
         for try await rows in pages {
             for row in rows { try await walk.free(RowKey.chunkID(of: row.key)) }
         }
-        return walk.report
+        return walk
     }
 }

@@ -2,6 +2,7 @@
 
 internal import CairnCore
 internal import CairnIndex
+internal import CairnSegments
 
 /// Follows references on a snapshot, as if some of them were taken back, and adds up what would
 /// be freed. Memory: about 100 bytes for each chunk that it meets.
@@ -9,6 +10,8 @@ struct GarbageWalk {
     let engine: Engine
     let snapshot: any IndexSnapshot
     private(set) var report = SweepReport()
+    /// What would be freed, by the numbers of the buckets that have brought it.
+    private(set) var byteCounts: [UInt32: UInt64] = [:]
     // What is left of the references of chunks that were met.
     private var remaining: [ChunkID: UInt64] = [:]
 
@@ -49,6 +52,7 @@ struct GarbageWalk {
             }
             report.chunkCount += 1
             report.byteCount += references.byteCount
+            byteCounts[row.bucketNumber, default: 0] += UInt64(row.placement.location.byteCount)
             for child in references.children {
                 if let row = try await release(child) { pending.append((child, row)) }
             }

@@ -67,7 +67,9 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
     /// Years begin in March here, so that the leap day is the last of its year; 400 years, an
     /// era, always have 146,097 days. After Howard Hinnant, "chrono-Compatible Low-Level Date
     /// Algorithms".
-    private static func civilDate(dayOfEpoch: Int64) -> (year: Int64, month: Int64, day: Int64) {
+    package static func civilDate(
+        dayOfEpoch: Int64
+    ) -> (year: Int64, month: Int64, day: Int64) {
         let (era, dayOfEra) = floored(dayOfEpoch + 719_468, 146_097)
         let yearOfEra =
             (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
@@ -78,7 +80,16 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
         return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day)
     }
 
-    private static func padded(_ value: Int64, _ width: Int) -> String {
+    /// The day of a date, counted from 1970-01-01; the inverse of ``civilDate(dayOfEpoch:)``.
+    package static func dayOfEpoch(year: Int64, month: Int64, day: Int64) -> Int64 {
+        let shifted = month <= 2 ? year - 1 : year
+        let (era, yearOfEra) = floored(shifted, 400)
+        let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
+        return era * 146_097 + dayOfEra - 719_468
+    }
+
+    package static func padded(_ value: Int64, _ width: Int) -> String {
         let digits = String(value)
         return String(repeating: "0", count: max(0, width - digits.count)) + digits
     }

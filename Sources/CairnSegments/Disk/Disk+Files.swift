@@ -68,3 +68,28 @@ public enum DiskPath {
         return components
     }
 }
+
+extension Disk {
+    /// Bytes of a file, or of all files in a directory and below; 0 for what is not there.
+    package func byteCount(of path: String) throws(DiskError) -> UInt64 {
+        do throws(DiskError) {
+            let file = try open(path, .read)
+            defer { file.close() }
+            return try file.byteCount()
+        } catch {
+            guard error.code == .notRegularFile else {
+                // Removed since it was listed.
+                if error.code == .notFound { return 0 }
+                throw error
+            }
+        }
+        let names: [String]
+        do throws(DiskError) { names = try list(path) } catch {
+            // A pipe or a link, or a directory that has gone.
+            return 0
+        }
+        var sum: UInt64 = 0
+        for name in names { sum += try byteCount(of: path.isEmpty ? name : path + "/" + name) }
+        return sum
+    }
+}
