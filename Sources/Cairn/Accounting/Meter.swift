@@ -32,6 +32,12 @@ struct Meter: Hashable, Sendable {
 
     init(beginningAt now: Timestamp) { self.init(day: Self.day(of: now), since: now) }
 
+    /// Of somebody who has had the same since the beginning of a day.
+    init(holding charged: [UInt64], sinceDay day: UInt32) {
+        self.init(day: day, since: Self.start(ofDay: day))
+        for index in series.indices { series[index].start = charged[index] }
+    }
+
     static func day(of moment: Timestamp) -> UInt32 {
         UInt32(clamping: moment.nanosecondsSinceEpoch / nanosecondsPerDay)
     }
@@ -59,15 +65,22 @@ struct Meter: Hashable, Sendable {
             return nil
         }
         close(until: Self.start(ofDay: day + 1), charged)
-        let closed = MeteredDay(
+        let (closedDay, closed) = (day, closed(at: charged))
+        self = Meter(holding: charged, sinceDay: today)
+        close(until: now, charged)
+        return (closedDay, closed)
+    }
+
+    /// The day as it is at the last change.
+    ///
+    /// - Parameter counts: behind that.
+    func closed(at counts: UsageCounts) -> MeteredDay { closed(at: Self.charged(counts)) }
+
+    private func closed(at charged: [UInt64]) -> MeteredDay {
+        MeteredDay(
             series: zip(series, charged).map { series, end in
                 MeteredDay.Series(start: series.start, end: end, integral: series.integral)
             })
-        let closedDay = day
-        self = Meter(day: today, since: Self.start(ofDay: today))
-        for index in series.indices { series[index].start = charged[index] }
-        close(until: now, charged)
-        return (closedDay, closed)
     }
 
     private mutating func close(until end: Timestamp, _ charged: [UInt64]) {
@@ -81,18 +94,18 @@ struct Meter: Hashable, Sendable {
 
 /// The time by which usage is metered and events are dated: it never runs backwards.
 ///
-/// At the opening of a store it is that of the clock; from there on it goes with the time that has
-/// passed, whatever is done to the clock. What was metered last, before a clock was set back
-/// and the store opened again, is waited for (``Meter/advance(to:holding:)``).
+/// At the opening of a store it is that of the clock, or that of the last change if the clock was
+/// set back behind it; from there on it goes with the time that has passed, whatever is done to the
+/// clock.
 final class MeterClock: Sendable {
     private let clock: any StoreClock
     private let start: Timestamp
     private let startUptime: Duration
     private let latest: Mutex<Timestamp>
 
-    init(_ clock: any StoreClock) {
+    init(_ clock: any StoreClock, notBefore last: Timestamp) {
         self.clock = clock
-        start = clock.now()
+        start = max(clock.now(), last)
         startUptime = clock.uptime()
         latest = Mutex(start)
     }

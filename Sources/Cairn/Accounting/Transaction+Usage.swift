@@ -80,8 +80,14 @@ extension Transaction {
     }
 
     /// Takes away all that a bucket counts, which is about to be deleted; but for what is still in
-    /// segments.
-    func removeUsage(of bucket: BucketID) { usage.removed.insert(bucket.octets) }
+    /// segments. What has come of it until now stays for bills.
+    func removeUsage(of bucket: BucketID, _ row: BucketRow) throws(StoreError) {
+        usage.removed.insert(bucket.octets)
+        let day = Meter.day(of: try moment(in: bucket))
+        try put(
+            Tables.removedBuckets, RowKey.removedBucket(day, row.accountID.octets, bucket),
+            Array(row.name.utf8))
+    }
 
     /// Lets go of what is left of a bucket that is gone, unless it has brought chunks that others
     /// still need: then the sweep does, with the last of them.
@@ -96,6 +102,11 @@ extension Transaction {
         try delete(Tables.usage, node.id.bytes)
         try delete(Tables.owners, node.id.bytes)
         try delete(Tables.owners, RowKey.bigEndian(node.number))
+    }
+
+    /// Takes what a bucket has for what it has had since a day.
+    func meter(_ bucket: BucketID, sinceDay day: UInt32) {
+        usage.changes[bucket.octets, default: UsageNode.Change()].day = day
     }
 
     // MARK: - Who is who
@@ -152,11 +163,11 @@ extension Transaction {
             closed = ($0, $1)
         }
         outcome.undos.append(undo)
-        if let (day, metered) = closed, let account = node.parent?.id {
-            try put(
-                Tables.meteredDays, RowKey.meteredDay(account, bucket, day), metered.encoded())
+        if let (day, metered) = closed { try put(metered, bucket, node, day) }
+        if usage.removed.contains(node.id) {
+            try put(row.meter.closed(at: row.counts), bucket, node, row.meter.day)
         }
-        guard !change.counts.isZero else { return }
+        guard !change.counts.isZero || change.day != nil else { return }
         if row.counts.isZero, try isForgotten(node) {
             try forget(node)
         } else {
@@ -165,6 +176,20 @@ extension Transaction {
         for warning in warnings {
             guard let bucket = warnedBucket(node) else { continue }
             try note(.quotaWarning, .quota(warning), in: bucket)
+        }
+    }
+
+    private func put(
+        _ metered: MeteredDay, _ bucket: BucketID, _ node: UsageNode, _ day: UInt32
+    ) throws(StoreError) {
+        guard let account = node.parent?.id else { return }
+        try put(Tables.meteredDays, RowKey.meteredDay(account, bucket, day), metered.encoded())
+        // As many go as come, so that there is a bound.
+        let last = RowKey.meteredDay(account, bucket, day - min(day, usage.ledger.meteredDayCount))
+        let over = try scan(
+            Tables.meteredDays, prefix: account.bytes + bucket.octets.bytes, limit: 2)
+        for row in over where row.key.lexicographicallyPrecedes(last) {
+            try delete(Tables.meteredDays, row.key)
         }
     }
 

@@ -13,15 +13,19 @@ final class UsageLedger: Sendable {
     private static let idleCountMax = 65_536
 
     let meterClock: MeterClock
+    /// How many days are kept for bills.
+    let meteredDayCount: UInt32
     private let storeID: Octets16
     private let sealingKey: SealingKey
     private let context: Mutex<WorkerContext>
     private let nodes = Mutex<[Octets16: UsageNode]>([:])
 
     init(
-        storeID: Octets16, sealingKey: SealingKey, clock: any StoreClock, random: any RandomSource
+        storeID: Octets16, sealingKey: SealingKey, clock: any StoreClock, random: any RandomSource,
+        notBefore last: Timestamp, meteredDayCount: UInt32
     ) throws(StoreError) {
-        meterClock = MeterClock(clock)
+        self.meteredDayCount = meteredDayCount
+        meterClock = MeterClock(clock, notBefore: last)
         self.storeID = storeID
         self.sealingKey = sealingKey
         context = Mutex(try WorkerContext(random: random))
@@ -128,9 +132,12 @@ final class UsageLedger: Sendable {
 extension Engine {
     /// What a row of the usage table counts; nothing where there is none.
     static func decodeUsage(_ bytes: [UInt8]?) throws(StoreError) -> UsageCounts {
-        guard let bytes else { return UsageCounts() }
-        return try lower(
-            "reading usage", core: { () throws(CoreError) in try UsageRow(decoding: bytes).counts })
+        try bytes.map(decodeUsageRow)?.counts ?? UsageCounts()
+    }
+
+    static func decodeUsageRow(_ bytes: [UInt8]) throws(StoreError) -> UsageRow {
+        try lower(
+            "reading usage", core: { () throws(CoreError) in try UsageRow(decoding: bytes) })
     }
 
     static func decodeOwner(_ bytes: [UInt8]) throws(StoreError) -> OwnerRow {

@@ -50,6 +50,8 @@ final class UsageNode: Sendable {
         var counts = UsageCounts()
         var promised = PromisedUsage.none
         var settings: QuotaRow?
+        /// From which day on what is there now counts as having been there.
+        var day: UInt32?
         /// Whether it begins an upload, which is the one time when their number is limited.
         var beginsUpload = false
         var isEnforced = true
@@ -156,10 +158,15 @@ final class UsageNode: Sendable {
             {
                 close(day, metered)
             }
+            // The store notes the time, which never is before that at any later opening.
+            if case .store = kind { row.meter = Meter(beginningAt: max(now, row.meter.since)) }
             let promised = state.promised + change.promised
             if change.isEnforced {
                 try check(state, row.counts, promised, charging, change.beginsUpload)
                 warnings(state, row.counts, promised, charging).forEach(warn)
+            }
+            if let day = change.day {
+                row.meter = Meter(holding: Meter.charged(row.counts), sinceDay: day)
             }
             state.row = row
             state.promised = promised

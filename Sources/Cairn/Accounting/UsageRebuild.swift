@@ -13,6 +13,7 @@ struct UsageRebuild {
     let engine: Engine
     /// The numbers by which chunks name buckets.
     private(set) var numbers: [BucketID: UInt32] = [:]
+    private var births: [BucketID: (account: AccountID, day: UInt32)] = [:]
 
     init(engine: Engine) { self.engine = engine }
 
@@ -22,6 +23,7 @@ struct UsageRebuild {
         for table in [Tables.buckets, Tables.deletedBuckets] {
             for try await rows in pages(of: table) {
                 var owners: [(BucketID, OwnerRow)] = []
+                let isThere = table == Tables.buckets
                 for entry in rows {
                     let id = try RowKey.bucketID(of: entry.key)
                     // A damaged one belongs to nobody; whoever opens the bucket reports it.
@@ -30,6 +32,9 @@ struct UsageRebuild {
                     }
                     owners.append(
                         (id, OwnerRow(account: row.accountID, number: row.indexKeySlot)))
+                    if isThere {
+                        births[id] = (row.accountID, Meter.day(of: row.createdAt))
+                    }
                 }
                 try await engine.transact { [owners] (transaction) throws(StoreError) in
                     for (id, owner) in owners { try transaction.putOwner(owner, of: id) }
@@ -65,6 +70,26 @@ struct UsageRebuild {
         try await count(Tables.parts) { (transaction, bucket, row) throws(StoreError) in
             guard let part = try? Engine.decodePart(row.value) else { return }
             try transaction.add(.inFlightBytes, of: bucket, Int64(clamping: part.byteCount))
+        }
+    }
+
+    /// Meters again where the meters are lost: what a bucket has now it has had since the day after
+    /// the last one that is known, or since it was created.
+    func restoreMeters() async throws(StoreError) {
+        for (bucket, birth) in births {
+            var day = birth.day
+            let prefix = birth.account.octets.bytes + bucket.octets.bytes
+            for try await rows in engine.pages(
+                of: Tables.meteredDays, prefix: prefix, for: "the count of usage")
+            {
+                guard let last = rows.last?.key.suffix(4) else { continue }
+                day = (RowKey.number(Array(last)) ?? day) + 1
+            }
+            let today = Meter.day(of: engine.ledger.meterClock.now())
+            try await engine.transact { [day] (transaction) throws(StoreError) in
+                transaction.usage.isEnforced = false
+                transaction.meter(bucket, sinceDay: min(day, today))
+            }
         }
     }
 

@@ -23,7 +23,7 @@ extension Bucket {
                 }
                 try transaction.checkUnlocked(id)
                 if contents == .mustBeEmpty { try transaction.checkEmpty(id) }
-                transaction.removeUsage(of: id)
+                try transaction.removeUsage(of: id, row)
                 try transaction.delete(Tables.bucketNames, nameKey)
                 try transaction.delete(Tables.buckets, id.octets.bytes)
                 try transaction.put(Tables.deletedBuckets, id.octets.bytes, sealed)

@@ -148,6 +148,12 @@ enum RowKey {
         account.bytes + bucket.octets.bytes + bigEndian(day)
     }
 
+    static func removedBucket(
+        _ day: UInt32, _ account: Octets16, _ bucket: BucketID
+    ) -> [UInt8] {
+        bigEndian(day) + account.bytes + bucket.octets.bytes
+    }
+
     static func segment(_ number: SegmentNumber) -> [UInt8] {
         bigEndian(number.rawValue)
     }

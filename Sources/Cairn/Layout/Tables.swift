@@ -69,6 +69,8 @@ enum Tables {
     /// Account id ‖ bucket id ‖ day → what came of the bucket on that day. Of days without a
     /// change there are none.
     static let meteredDays = IndexTable("metered-days", .ordered)
+    /// Day ‖ account id ‖ bucket id → name of a bucket that was deleted on that day.
+    static let removedBuckets = IndexTable("removed-buckets", .ordered)
     /// Root of a tree ‖ bucket id → the bucket's part in the tree.
     static let sharers = IndexTable("sharers", .ordered)
     /// Bucket id → account and number; number → bucket id.
@@ -93,7 +95,7 @@ enum Tables {
         bucketSettings, references,
         uploads,
         uploadExpiry, multipartUploads, multipartContents, parts, multipartExpiry, blobLeases,
-        usage, quotas, meteredDays, sharers, owners, garbage,
+        usage, quotas, meteredDays, removedBuckets, sharers, owners, garbage,
         damage, segmentUsage, deletedBuckets, domains,
     ]
 }

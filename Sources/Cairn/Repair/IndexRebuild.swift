@@ -28,6 +28,7 @@ struct IndexRebuild {
         try await followLinks(usage.numbers)
         try await restoreRows()
         try await usage.count()
+        try await usage.restoreMeters()
         try await scheduleLifecycle()
         try await dropUnused()
         try await usage.end()

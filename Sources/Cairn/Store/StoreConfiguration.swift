@@ -32,6 +32,10 @@ public struct StoreConfiguration: Hashable, Sendable {
     /// How long a multipart upload lives that gets no parts.
     public var multipartLifetime = Duration.seconds(7 * 24 * 3600)
 
+    /// For how many days back bills can be made: 62 to 4000. Each bucket keeps about a hundred bytes
+    /// for each day on which it changed.
+    public var meteredDayCount = 400
+
     /// The defaults, right for a registry server on a machine of its own.
     public init() {
         workerCount = Processors.count + 2
@@ -60,6 +64,9 @@ public struct StoreConfiguration: Hashable, Sendable {
         guard keyCacheLifetime > .zero, keyCacheLifetime <= .seconds(86_400) else {
             throw StoreError(
                 .invalidArgument, "keyCacheLifetime is positive and at most a day")
+        }
+        guard (62...4000).contains(meteredDayCount) else {
+            throw StoreError(.invalidArgument, "meteredDayCount is 62 to 4000")
         }
         guard checkpointByteCount >= 1 << 20, uploadLifetime > .zero, multipartLifetime > .zero,
             eventLifetime > .zero

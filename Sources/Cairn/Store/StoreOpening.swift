@@ -84,7 +84,10 @@ struct StoreOpening: Sendable {
             slot: StoreFormat.storeKeySlot, key: storeKey,
             scope: RecordScope(storeID: storeID, ownerID: storeID))
         let ledger = try UsageLedger(
-            storeID: storeID, sealingKey: sealingKey, clock: seams.clock, random: seams.random)
+            storeID: storeID, sealingKey: sealingKey, clock: seams.clock, random: seams.random,
+            notBefore: try await pool.run { (_) throws(StoreError) in
+                try lastMetered(storeID, index)
+            }, meteredDayCount: UInt32(configuration.meteredDayCount))
         return Engine(
             storeID: storeID, configuration: configuration, chunker: row.chunker,
             disk: seams.disk, index: index, segments: segments, catalogue: catalogue,
@@ -92,6 +95,17 @@ struct StoreOpening: Sendable {
             keyring: provider as? KeyringHolder, storeKey: storeKey, pool: pool,
             committer: try GroupCommitter(index: index, segments: segments, catalogue: catalogue),
             ledger: ledger, clock: seams.clock, random: seams.random)
+    }
+
+    // When anything was changed last.
+    private func lastMetered(
+        _ storeID: Octets16, _ index: any Index
+    ) throws(StoreError) -> Timestamp {
+        let bytes = try lower(
+            "reading usage",
+            index: { () throws(IndexError) in try index.get(Tables.usage, storeID.bytes) })
+        let row = try bytes.map(Engine.decodeUsageRow)
+        return row?.meter.since ?? Timestamp(nanosecondsSinceEpoch: 0)
     }
 
     private func openAuditLog(

@@ -121,3 +121,26 @@ extension Transaction {
         }
     }
 }
+
+// What has come of deleted buckets stays for bills, as long as any bill can be made of it.
+extension Engine {
+    /// Forgets what was metered of buckets that were deleted too long ago for any bill.
+    func forgetRemovedBuckets() async throws(StoreError) {
+        let today = Meter.day(of: ledger.meterClock.now())
+        let last = RowKey.bigEndian(today - min(today, ledger.meteredDayCount))
+        while true {
+            let isDone = try await transact { (transaction) throws(StoreError) -> Bool in
+                let first = try transaction.scan(Tables.removedBuckets, prefix: [], limit: 1).first
+                guard let first, first.key.lexicographicallyPrecedes(last) else { return true }
+                let days = try transaction.scan(
+                    Tables.meteredDays, prefix: Array(first.key.dropFirst(4)),
+                    limit: Self.deletedRowCountMax)
+                for day in days { try transaction.delete(Tables.meteredDays, day.key) }
+                if days.isEmpty { try transaction.delete(Tables.removedBuckets, first.key) }
+                return false
+            }
+            if isDone { return }
+            try checkCancellation("forgetting deleted buckets")
+        }
+    }
+}

@@ -17,6 +17,7 @@ extension Store {
         var report = SweepReport()
         try await engine.expireLeases(&report)
         try await engine.emptyDeletedBuckets(&report)
+        try await engine.forgetRemovedBuckets()
         try await engine.sweepGarbage(&report)
         return report
     }
