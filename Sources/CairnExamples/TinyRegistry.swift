@@ -224,6 +224,7 @@ public struct TinyRegistry: HTTPResponder {
             case .uploadUnknown, .uploadExpired: (.notFound, "BLOB_UPLOAD_UNKNOWN")
             case .nameInvalid: (.badRequest, "NAME_INVALID")
             case .digestInvalid, .digestMismatch: (.badRequest, "DIGEST_INVALID")
+            case .quotaExceeded: (.forbidden, "DENIED")
             case .blobReferenced: (.methodNotAllowed, "UNSUPPORTED")
             default: (.internalServerError, "UNKNOWN")
             }

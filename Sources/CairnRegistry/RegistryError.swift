@@ -9,7 +9,8 @@ public struct RegistryError: Error, Hashable, CustomStringConvertible {
             case blobUnknown, blobReferenced, uploadInvalid, uploadBusy, uploadUnknown,
                 digestInvalid, manifestBlobUnknown, manifestInvalid, manifestTooLarge,
                 manifestUnknown, nameInvalid, nameUnknown, tagInvalid, tagImmutable,
-                offsetInvalid, pageInvalid, keyDisabled, locked, unavailable
+                offsetInvalid, pageInvalid, keyDisabled, locked, quotaExceeded,
+                unavailable
         }
 
         private let kind: Kind
@@ -50,6 +51,8 @@ public struct RegistryError: Error, Hashable, CustomStringConvertible {
         public static var keyDisabled: Self { Self(kind: .keyDisabled) }
         /// A retention or a legal hold keeps what the call would change. Give up until it ends.
         public static var locked: Self { Self(kind: .locked) }
+        /// The quota of the repository or of its account has no room. Free space or ask for more.
+        public static var quotaExceeded: Self { Self(kind: .quotaExceeded) }
         /// The store failed. See the cause; a client may retry.
         public static var unavailable: Self { Self(kind: .unavailable) }
 
@@ -75,7 +78,7 @@ public struct RegistryError: Error, Hashable, CustomStringConvertible {
             case .tagImmutable, .locked: "DENIED"
             case .offsetInvalid: "RANGE_INVALID"
             case .pageInvalid: "PAGINATION_NUMBER_INVALID"
-            case .keyDisabled: "DENIED"
+            case .keyDisabled, .quotaExceeded: "DENIED"
             case .unavailable: "UNKNOWN"
             }
         }
@@ -140,6 +143,8 @@ extension RegistryError {
             case .objectUnknown: (.manifestUnknown, "The repository has no such manifest.")
             case .keyDisabled, .keyUnknown:
                 (.keyDisabled, "The key of the repository is disabled.")
+            case .quotaExceeded:
+                (.quotaExceeded, "The quota of the repository or of its account is reached.")
             default: (.unavailable, "The store cannot serve the request now.")
             }
         self.init(code, message, cause: error)

@@ -10,7 +10,7 @@ import Testing
     ) async throws {
         let tool = try await CairnTool.withBucket()
         _ = try await tool.succeed("bucket", "create", "app/db")
-        let server = try throughServer ? await Self.server(tool) : nil
+        let server = try throughServer ? await serving(tool) : nil
         let noise = noise(300_000)
         let file = try tool.file("noise", noise)
         let layer = try await putNoise(tool, 50_000)
@@ -85,7 +85,7 @@ import Testing
     @Test(arguments: [false, true])
     func `versions are kept, listed, read and removed`(throughServer: Bool) async throws {
         let tool = try await CairnTool.withBucket()
-        let server = try throughServer ? await Self.server(tool) : nil
+        let server = try throughServer ? await serving(tool) : nil
         #expect(try await tool.succeed("bucket", "versioning", "app/web").text == "off\n")
         #expect(
             try await tool.succeed("bucket", "versioning", "app/web", "enabled").text
@@ -126,7 +126,7 @@ import Testing
     @Test(arguments: [false, true])
     func `bad input ends with a code and changes nothing`(throughServer: Bool) async throws {
         let tool = try await CairnTool.withBucket()
-        let server = try throughServer ? await Self.server(tool) : nil
+        let server = try throughServer ? await serving(tool) : nil
         let long = String(repeating: "k", count: 1025)
         for arguments in [
             ["object", "put", "app/web", "", "-"], ["object", "put", "app/web", long, "-"],
@@ -164,18 +164,12 @@ import Testing
         if let server { #expect(await server.stop() == 0) }
     }
 
-    private static func server(_ tool: CairnTool) async throws -> BackgroundProcess {
-        let server = try BackgroundProcess(tool, ["serve", "--listen", "127.0.0.1:0", "--json"])
-        _ = await server.firstLine()
-        return server
-    }
-
     @Test(arguments: [false, true])
     func `objects are locked, and rules are set, tried and applied`(
         throughServer: Bool
     ) async throws {
         let tool = try await CairnTool.withBucket()
-        let server = try throughServer ? await Self.server(tool) : nil
+        let server = try throughServer ? await serving(tool) : nil
         let file = try tool.file("noise", noise(50_000))
         _ = try await tool.succeed("object", "put", "app/web", "key", file)
         #expect(
@@ -251,7 +245,7 @@ import Testing
         throughServer: Bool
     ) async throws {
         let tool = try await CairnTool.withBucket()
-        let server = try throughServer ? await Self.server(tool) : nil
+        let server = try throughServer ? await serving(tool) : nil
         let source = tool.path("source")
         let manager = FileManager.default
         try manager.createDirectory(

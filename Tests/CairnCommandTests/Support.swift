@@ -73,3 +73,10 @@ func peakKibibytes(ofProcessNaming store: String) throws -> Int {
 func object(_ text: String) throws -> [String: Any] {
     try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any] ?? [:]
 }
+
+/// A server on the tool's store, which accepts connections.
+func serving(_ tool: CairnTool) async throws -> BackgroundProcess {
+    let server = try BackgroundProcess(tool, ["serve", "--listen", "127.0.0.1:0", "--json"])
+    _ = await server.firstLine()
+    return server
+}

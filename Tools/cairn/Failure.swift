@@ -103,7 +103,8 @@ extension Failure {
           0    done
           1    failed for a reason without a code of its own
           3    not found: the store, bucket, blob, object, upload session or key
-          4    in the way: exists, not empty, referenced or locked; a failed condition; lost events
+          4    in the way: exists, not empty, referenced or locked; a failed condition; lost events;
+               a quota without room
           5    integrity: damaged bytes, or bytes that do not match their digest
           6    busy: another process holds the store, or its server does not answer
           7    no space left on the disk
@@ -121,7 +122,7 @@ extension Failure {
             "accountUnknown", "objectUnknown", "keyUnknown":
             3
         case "storeExists", "bucketExists", "bucketNotEmpty", "blobReferenced", "aliasExists",
-            "preconditionFailed", "objectLocked", "eventsLost":
+            "preconditionFailed", "objectLocked", "eventsLost", "quotaExceeded":
             4
         case "corrupted", "digestMismatch", "unsound": 5
         case "storeLocked", "uploadBusy", "unreachable": 6
@@ -148,6 +149,7 @@ extension Failure {
             "Give --passphrase-file or --key-file as when the store was created."
         case "bucketUnknown": "See `cairn bucket ls` and `cairn bucket create`."
         case "keyDisabled": "See `cairn key describe`, and enable it with `cairn key enable`."
+        case "quotaExceeded": "See `cairn quota get` and `cairn usage`; raise it or free space."
         case "keyUnknown": "See `cairn key ls`."
         case "domainMismatch":
             "Put the file itself, or create both buckets with `--dedup account`."

@@ -43,6 +43,18 @@ enum Output {
         return line
     }
 
+    /// Prints rows of comma-separated values (RFC 4180).
+    static func csv(_ rows: [[String]]) throws(FileFailure) {
+        for row in rows { try write(row.map(csvField).joined(separator: ",") + "\r\n") }
+    }
+
+    private static func csvField(_ text: String) -> String {
+        let isPlain = text.utf8.allSatisfy {
+            $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: "\"") && $0 >= 0x20
+        }
+        return isPlain ? text : "\"" + text.replacing("\"", with: "\"\"") + "\""
+    }
+
     /// Prints rows of a name and a value, the values aligned.
     static func table(_ rows: [(name: String, value: String)]) throws(FileFailure) {
         let width = (rows.map(\.name.count).max() ?? 0) + 2
@@ -104,6 +116,26 @@ enum Document {
     struct Cancelled: Encodable {
         let bucket: String
         let id: String
+    }
+
+    /// The buckets that have limits.
+    struct Quotas: Encodable {
+        let quotas: [QuotaListing.Entry]
+    }
+
+    /// Who pays for shared blobs.
+    struct Charging: Encodable {
+        let charging: String
+    }
+
+    /// What buckets have.
+    struct Usages: Encodable {
+        let buckets: [UsageInfo]
+    }
+
+    /// What waits for the sweep.
+    struct Garbage: Encodable {
+        let garbage: [GarbageInfo]
     }
 
     /// What was removed: a bucket, or blobs of a bucket.

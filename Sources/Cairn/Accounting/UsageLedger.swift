@@ -154,6 +154,23 @@ extension Engine {
         in bucket: BucketID, byteCount: UInt64 = 0, durableByteCount: UInt64? = nil,
         isPart: Bool = false
     ) async throws(StoreError) -> Reservation {
+        do throws(StoreError) {
+            return try await promise(in: bucket, byteCount, durableByteCount, isPart)
+        } catch {
+            // Room that is held for nobody any more.
+            guard error.code == .quotaExceeded,
+                try await reapExpiredUploads(limit: Self.reapedForRoomCountMax)
+                    + reapExpiredMultiparts(limit: Self.reapedForRoomCountMax) > 0
+            else { throw error }
+            return try await promise(in: bucket, byteCount, durableByteCount, isPart)
+        }
+    }
+
+    private static let reapedForRoomCountMax = 64
+
+    private func promise(
+        in bucket: BucketID, _ byteCount: UInt64, _ durableByteCount: UInt64?, _ isPart: Bool
+    ) async throws(StoreError) -> Reservation {
         while true {
             if let node = ledger.hold(bucket) {
                 return try Reservation(

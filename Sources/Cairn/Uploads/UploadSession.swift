@@ -128,6 +128,21 @@ public final class UploadSession: Sendable {
         return state.withLock { $0.receivedByteCount }
     }
 
+    /// Reserves room in the quotas for bytes to come behind those received, so that what would not
+    /// fit is refused before it is sent.
+    ///
+    /// The room is held until the handle ends, also when fewer bytes come.
+    ///
+    /// - Throws: ``StoreError`` with code `quotaExceeded` (nothing has changed), `uploadBusy`,
+    ///   `uploadExpired`, `closed`.
+    public func reserve(_ byteCount: UInt64) throws(StoreError) {
+        try begin()
+        defer { end() }
+        let receivedByteCount = state.withLock { $0.receivedByteCount }
+        let (sum, overflow) = receivedByteCount.addingReportingOverflow(byteCount)
+        try reservation.grow(to: overflow ? .max : sum)
+    }
+
     /// Makes everything received durable.
     ///
     /// - Returns: the number of bytes that survive a crash.

@@ -123,6 +123,11 @@ public protocol AdminAccess: Sendable {
     ///   `domainMismatch`, `keyInvalid`, `invalidArgument`, `limitExceeded`.
     func perform(_ request: ObjectRequest) async throws(AdminError) -> ObjectAnswer
 
+    /// Answers a call on quotas, usage and bills.
+    ///
+    /// - Throws: what the store says: `bucketUnknown`, `invalidArgument`.
+    func perform(_ request: UsageRequest) async throws(AdminError) -> UsageAnswer
+
     /// Writes one object. Durable on return; after an error nothing is kept.
     ///
     /// - Parameter source: called for one buffer after the other until it answers 0.

@@ -14,7 +14,7 @@ public final class AdminClient: AdminAccess {
     /// (man 7 unix).
     public static let socketPathByteCountMax = 107
     /// A page of 1000 descriptions takes about 300 KB; a broken server must not fill memory.
-    static let answerByteCountMax = 16 << 20
+    static let answerByteCountMax = 64 << 20
     /// What is said of an object goes ahead of its bytes, in a head of at most 80 KB.
     private static let descriptionByteCountMax = 64 << 10
 
@@ -173,6 +173,11 @@ public final class AdminClient: AdminAccess {
     public func perform(_ request: ObjectRequest) async throws(AdminError) -> ObjectAnswer {
         try await ask(
             .POST, .objects, body: .bytes(ByteBuffer(bytes: AdminJSON.encode(request))))
+    }
+
+    /// Answers a call on quotas, usage and bills.
+    public func perform(_ request: UsageRequest) async throws(AdminError) -> UsageAnswer {
+        try await ask(.POST, .usage, body: .bytes(ByteBuffer(bytes: AdminJSON.encode(request))))
     }
 
     /// Writes one object.

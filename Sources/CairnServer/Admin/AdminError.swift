@@ -78,6 +78,8 @@ extension AdminError.Code {
     public static var digestInvalid: Self { Self(name: "digestInvalid") }
     /// A stated limit was crossed. Give up.
     public static var limitExceeded: Self { Self(name: "limitExceeded") }
+    /// A quota has no room. Free space or raise it.
+    public static var quotaExceeded: Self { Self(name: "quotaExceeded") }
     /// The range starts past the end of the blob. Give up.
     public static var rangeInvalid: Self { Self(name: "rangeInvalid") }
     /// No such bucket. Give up.

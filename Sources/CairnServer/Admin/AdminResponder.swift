@@ -76,6 +76,10 @@ struct AdminResponder: HTTPResponder {
             let body = try await request.body.collect(upTo: 256 << 10)
             let call = try AdminJSON.decode(ObjectRequest.self, from: Array(body.readableBytesView))
             return Self.json(try await access.perform(call))
+        case (.post, .usage):
+            let body = try await request.body.collect(upTo: 64 << 10)
+            let call = try AdminJSON.decode(UsageRequest.self, from: Array(body.readableBytesView))
+            return Self.json(try await access.perform(call))
         case (.post, .object):
             let put = try AdminJSON.decode(ObjectPut.self, from: Array(query.text("put").utf8))
             return Self.json(

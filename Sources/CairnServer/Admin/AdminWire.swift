@@ -10,6 +10,7 @@ internal import FoundationEssentials
 //   POST   /v1/bucket?bucket&key&deduplication      -> BucketInfo, created
 //   POST   /v1/keys                                 KeyRequest -> KeyAnswer
 //   POST   /v1/objects                              ObjectRequest -> ObjectAnswer
+//   POST   /v1/usage                                UsageRequest -> UsageAnswer
 //   POST   /v1/object?put                           bytes -> ObjectInfo, `put` is an ObjectPut
 //   GET    /v1/blobs?bucket&after&limit             -> BlobListing
 //   GET    /v1/blob?bucket&digest                   -> BlobInfo       (DELETE deletes)
@@ -28,7 +29,7 @@ internal import FoundationEssentials
 // An error is an AdminFault with status 400 (of the request) or 500 (of the store).
 enum AdminPath: String, CaseIterable {
     case information, buckets, bucket, blobs, blob, mount, bytes, uploads, upload, statistics
-    case verify, sweep, scrub, keepers, backup, keys, objects, object
+    case verify, sweep, scrub, keepers, backup, keys, objects, object, usage
 
     /// The prefix names the version of the whole interface.
     static let prefix = "/v1/"

@@ -50,7 +50,7 @@ struct Failure: Error {
         case .blobReferenced: .methodNotAllowed
         case .uploadBusy: .conflict
         case .manifestTooLarge: .contentTooLarge
-        case .tagImmutable, .keyDisabled, .locked: .forbidden
+        case .tagImmutable, .keyDisabled, .locked, .quotaExceeded: .forbidden
         case .offsetInvalid: .rangeNotSatisfiable
         case .unavailable: .serviceUnavailable
         default: .badRequest

@@ -193,6 +193,11 @@ extension RegistryCall {
     }
 
     private func receive(_ body: BodyReader, into session: UploadSession) async throws {
+        if let announced = body.announcedByteCount, announced <= body.byteCountMax {
+            do throws(StoreError) { try session.reserve(announced) } catch {
+                throw UploadFailure.failure(error)
+            }
+        }
         _ = try await body.forEach { buffer in
             do throws(StoreError) {
                 _ = try await session.append(buffer.readableBytesUInt8Span, at: nil)

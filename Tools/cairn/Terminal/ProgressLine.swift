@@ -79,6 +79,16 @@ enum Quantity {
         denominator > 0 ? oneDecimal(Double(numerator) / Double(denominator)) : nil
     }
 
+    /// A number with so many digits behind the point.
+    static func factor(_ value: Double, digits: Int = 2) -> String {
+        let scale = (0..<digits).reduce(1.0) { product, _ in product * 10 }
+        // 2^53 of the last digit: beyond that a number has no such digits.
+        let scaled = (min(max(value, 0), 9_007_199_254_740_992 / scale) * scale).rounded()
+        let (whole, rest) = Int(scaled).quotientAndRemainder(dividingBy: Int(scale))
+        let fraction = "\(rest)"
+        return "\(whole)." + String(repeating: "0", count: digits - fraction.count) + fraction
+    }
+
     private static func oneDecimal(_ value: Double) -> String {
         let tenths = Int((value * 10).rounded())
         return "\(tenths / 10).\(tenths % 10)"
