@@ -225,6 +225,7 @@ public struct TinyRegistry: HTTPResponder {
             case .nameInvalid: (.badRequest, "NAME_INVALID")
             case .digestInvalid, .digestMismatch: (.badRequest, "DIGEST_INVALID")
             case .quotaExceeded: (.forbidden, "DENIED")
+            case .allowanceExceeded: (.tooManyRequests, "TOOMANYREQUESTS")
             case .blobReferenced: (.methodNotAllowed, "UNSUPPORTED")
             default: (.internalServerError, "UNKNOWN")
             }

@@ -10,6 +10,7 @@ public struct RegistryError: Error, Hashable, CustomStringConvertible {
                 digestInvalid, manifestBlobUnknown, manifestInvalid, manifestTooLarge,
                 manifestUnknown, nameInvalid, nameUnknown, tagInvalid, tagImmutable,
                 offsetInvalid, pageInvalid, keyDisabled, locked, quotaExceeded,
+                allowanceExceeded,
                 unavailable
         }
 
@@ -53,6 +54,8 @@ public struct RegistryError: Error, Hashable, CustomStringConvertible {
         public static var locked: Self { Self(kind: .locked) }
         /// The quota of the repository or of its account has no room. Free space or ask for more.
         public static var quotaExceeded: Self { Self(kind: .quotaExceeded) }
+        /// The allowance of the month is used up. Retry when that is over.
+        public static var allowanceExceeded: Self { Self(kind: .allowanceExceeded) }
         /// The store failed. See the cause; a client may retry.
         public static var unavailable: Self { Self(kind: .unavailable) }
 
@@ -79,6 +82,7 @@ public struct RegistryError: Error, Hashable, CustomStringConvertible {
             case .offsetInvalid: "RANGE_INVALID"
             case .pageInvalid: "PAGINATION_NUMBER_INVALID"
             case .keyDisabled, .quotaExceeded: "DENIED"
+            case .allowanceExceeded: "TOOMANYREQUESTS"
             case .unavailable: "UNKNOWN"
             }
         }
@@ -145,6 +149,8 @@ extension RegistryError {
                 (.keyDisabled, "The key of the repository is disabled.")
             case .quotaExceeded:
                 (.quotaExceeded, "The quota of the repository or of its account is reached.")
+            case .allowanceExceeded:
+                (.allowanceExceeded, "The allowance of the month is used up.")
             default: (.unavailable, "The store cannot serve the request now.")
             }
         self.init(code, message, cause: error)

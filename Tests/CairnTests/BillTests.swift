@@ -169,7 +169,7 @@ import Testing
             days.append(
                 DayBill(
                     day: Int(day - month.firstDay) + 1, startByteCount: start, endByteCount: held,
-                    total: ByteTime(byteNanoseconds: integral)))
+                    total: ByteTime(byteNanoseconds: integral), traffic: Traffic()))
         }
         return days
     }

@@ -128,6 +128,17 @@ enum Document {
         let charging: String
     }
 
+    /// What may be used in a month.
+    struct Allowances: Encodable {
+        let allowances: [AllowanceInfo]
+    }
+
+    /// Whether everybody may read a bucket.
+    struct Visibility: Encodable {
+        let bucket: String
+        let isPublic: Bool
+    }
+
     /// What buckets have.
     struct Usages: Encodable {
         let buckets: [UsageInfo]

@@ -24,6 +24,8 @@ extension Account {
             throw StoreError(
                 .invalidArgument, "there is no bill for \(month): not yet, or not any more")
         }
+        // What was counted and not written yet is on the bill too.
+        try await engine.flushTraffic()
         let snapshot = try await engine.read("making a bill") { (index) throws(IndexError) in
             try index.snapshot()
         }
@@ -38,7 +40,10 @@ extension Account {
                 of: table, prefix: names, in: snapshot, for: "the making of a bill")
             for try await rows in pages {
                 let metered = try await metered(rows, of: table, in: month, snapshot)
-                for bucket in metered {
+                for var bucket in metered {
+                    if let sealed = bucket.quota {
+                        bucket.isPublic = try await engine.isPublic(bucket.id, sealed)
+                    }
                     if let bill = try bucket.bill(month, until: end, charging) {
                         buckets.append(bill)
                     }
@@ -66,12 +71,28 @@ extension Account {
                     from: RowKey.meteredDay(account, bucket.id, month.firstDay),
                     before: RowKey.meteredDay(account, bucket.id, .max),
                     limit: month.dayCount + 1)
+                bucket.traffic = try snapshot.scan(
+                    Tables.traffic,
+                    from: RowKey.meteredDay(account, bucket.id, month.firstDay),
+                    before: RowKey.meteredDay(account, bucket.id, month.next.firstDay),
+                    limit: month.dayCount)
                 if !bucket.isRemoved {
                     bucket.usage = try snapshot.get(Tables.usage, bucket.id.octets.bytes)
+                    bucket.quota = try snapshot.get(Tables.quotas, bucket.id.octets.bytes)
                 }
                 buckets.append(bucket)
             }
             return buckets
+        }
+    }
+}
+
+extension Engine {
+    fileprivate func isPublic(
+        _ bucket: BucketID, _ sealed: [UInt8]
+    ) async throws(StoreError) -> Bool {
+        try await pool.run { [ledger] (_) throws(StoreError) in
+            try ledger.openQuota(sealed, of: bucket.octets).isPublic
         }
     }
 }
@@ -83,7 +104,10 @@ private struct MeteredBucket: Sendable {
     var isRemoved: Bool
     /// From the month on: one more than the month can have.
     var days: [IndexEntry] = []
+    var traffic: [IndexEntry] = []
     var usage: [UInt8]?
+    var quota: [UInt8]?
+    var isPublic = false
 
     /// Nil for a removed bucket of another account, and for a damaged row.
     init?(_ row: IndexEntry, of table: IndexTable, _ account: Octets16) {
@@ -109,7 +133,8 @@ private struct MeteredBucket: Sendable {
     ) throws(StoreError) -> BucketBill? {
         var (changes, present) = try changes(in: month, until: end, Int(charging.rawValue))
         var days: [DayBill] = []
-        for day in month.firstDay..<month.next.firstDay where Meter.start(ofDay: day) < end {
+        let trafficByDay = try trafficByDay()
+        for day in month.firstDay..<month.next.firstDay where Meter.start(ofDay: day) <= end {
             // Until its next change a bucket has what it had before it.
             let held = changes.first?.series.start ?? present
             var series = MeteredDay.Series(
@@ -119,13 +144,25 @@ private struct MeteredBucket: Sendable {
                 present = series.end
                 changes.removeFirst()
             }
-            guard series.integral > 0 || series.end > 0 else { continue }
+            let traffic = trafficByDay[day] ?? Traffic()
+            guard series.integral > 0 || series.end > 0 || !traffic.isZero else { continue }
             days.append(
                 DayBill(
                     day: Int(day - month.firstDay) + 1, startByteCount: series.start,
-                    endByteCount: series.end, total: ByteTime(byteNanoseconds: series.integral)))
+                    endByteCount: series.end, total: ByteTime(byteNanoseconds: series.integral),
+                    traffic: traffic))
         }
-        return days.isEmpty ? nil : BucketBill(name: name, id: id.text, days: days)
+        guard !days.isEmpty else { return nil }
+        return BucketBill(name: name, id: id.text, isPublic: isPublic, days: days)
+    }
+
+    private func trafficByDay() throws(StoreError) -> [UInt32: Traffic] {
+        var days: [UInt32: Traffic] = [:]
+        for row in traffic {
+            guard let day = RowKey.number(Array(row.key.suffix(4))) else { continue }
+            days[day] = try Engine.decodeTraffic(row.value)
+        }
+        return days
     }
 
     // Days from the month on with a change, in order, and what there is behind all of them.

@@ -19,6 +19,8 @@ public struct Bill: Hashable, Sendable {
 
     /// What all buckets together have held.
     public var total: ByteTime { ByteTime(of: buckets.map(\.total)) }
+    /// What all buckets together have delivered, and were asked for.
+    public var traffic: Traffic { buckets.reduce(Traffic()) { $0 + $1.traffic } }
 }
 
 /// What one bucket has held in a month.
@@ -27,11 +29,15 @@ public struct BucketBill: Hashable, Sendable {
     public let name: String
     /// A UUID that outlives no bucket: two of the same name may follow each other.
     public let id: String
-    /// Days on which it has held anything, in order.
+    /// Whether everybody may read it; false for one that was deleted.
+    public let isPublic: Bool
+    /// Days on which it has held anything, or was used, in order.
     public let days: [DayBill]
 
     /// What it has held in the month.
     public var total: ByteTime { ByteTime(of: days.map(\.total)) }
+    /// What was delivered and asked for.
+    public var traffic: Traffic { days.reduce(Traffic()) { $0 + $1.traffic } }
 }
 
 /// What one bucket has held on one day.
@@ -44,6 +50,8 @@ public struct DayBill: Hashable, Sendable {
     public let endByteCount: UInt64
     /// Bytes over the time of the day.
     public let total: ByteTime
+    /// What was delivered and asked for.
+    public let traffic: Traffic
 }
 
 /// Bytes that were held over time.
@@ -63,6 +71,12 @@ public struct ByteTime: Hashable, Comparable, Sendable {
     public func gigabyteMonths(of month: CalendarMonth) -> Double {
         let whole = UInt128(month.dayCount) * UInt128(Meter.nanosecondsPerDay) * 1_000_000_000
         return Double(byteNanoseconds) / Double(whole)
+    }
+
+    /// The bytes which held for the whole month would have come to the same, rounded down.
+    func wholeMonthByteCount(of month: CalendarMonth) -> UInt64 {
+        let whole = UInt128(month.dayCount) * UInt128(Meter.nanosecondsPerDay)
+        return UInt64(clamping: byteNanoseconds / whole)
     }
 
     /// Whether the left amount is smaller.

@@ -184,13 +184,7 @@ extension Transaction {
     ) throws(StoreError) {
         guard let account = node.parent?.id else { return }
         try put(Tables.meteredDays, RowKey.meteredDay(account, bucket, day), metered.encoded())
-        // As many go as come, so that there is a bound.
-        let last = RowKey.meteredDay(account, bucket, day - min(day, usage.ledger.meteredDayCount))
-        let over = try scan(
-            Tables.meteredDays, prefix: account.bytes + bucket.octets.bytes, limit: 2)
-        for row in over where row.key.lexicographicallyPrecedes(last) {
-            try delete(Tables.meteredDays, row.key)
-        }
+        try dropOldDays(of: bucket, account, in: Tables.meteredDays, at: day)
     }
 
     private func warnedBucket(_ node: UsageNode) -> BucketID? {

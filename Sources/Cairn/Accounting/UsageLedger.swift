@@ -18,6 +18,8 @@ final class UsageLedger: Sendable {
     private let storeID: Octets16
     private let sealingKey: SealingKey
     private let context: Mutex<WorkerContext>
+    // Which storage an account has used up.
+    private let denied = Mutex<[AccountID: Set<Allowances.Kind>]>([:])
     private let nodes = Mutex<[Octets16: UsageNode]>([:])
 
     init(
@@ -104,6 +106,22 @@ final class UsageLedger: Sendable {
         }
     }
 
+    // MARK: - Allowances
+
+    func setDenied(_ kinds: Set<Allowances.Kind>, of account: AccountID) {
+        denied.withLock { $0[account] = kinds.isEmpty ? nil : kinds }
+    }
+
+    /// Fails when nothing more may be stored in a bucket in this month.
+    func checkAllowance(_ node: UsageNode) throws(StoreError) {
+        guard let account = node.parent,
+            let kinds = denied.withLock({ $0[AccountID(octets: account.id)] }),
+            kinds.contains(node.settings.isPublic ? .publicStorage : .privateStorage)
+        else { return }
+        throw StoreError(
+            .allowanceExceeded, "the account has used up its allowance for storage of the month")
+    }
+
     // MARK: - Quotas
 
     func sealQuota(_ row: QuotaRow, of id: Octets16) throws(StoreError) -> [UInt8] {
@@ -173,6 +191,10 @@ extension Engine {
     ) async throws(StoreError) -> Reservation {
         while true {
             if let node = ledger.hold(bucket) {
+                do throws(StoreError) { try ledger.checkAllowance(node) } catch {
+                    ledger.letGo(node)
+                    throw error
+                }
                 return try Reservation(
                     node, ledger, byteCount: byteCount, durableByteCount: durableByteCount,
                     isPart: isPart)

@@ -148,12 +148,13 @@ extension Account {
         }
     }
 
-    private typealias Change =
+    typealias Change =
         @Sendable (
             inout QuotaRow, UsageNode, _ moment: Timestamp
         ) throws(StoreError) -> Void
 
-    private func change(
+    /// Changes what is set for the account.
+    func change(
         _ action: String, _ change: @escaping Change
     ) async throws(StoreError) {
         let (id, key, accountRow) = (row.id, Array(name.utf8), row.encoded())

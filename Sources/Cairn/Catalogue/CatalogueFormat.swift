@@ -229,7 +229,7 @@ enum CatalogueTables {
         Tables.meta, Tables.accounts, Tables.bucketNames, Tables.buckets, Tables.keys,
         Tables.links, Tables.smallBlobs, Tables.objects, Tables.deletedBuckets,
         Tables.domains, Tables.objectReferences, Tables.objectVersions, Tables.bucketSettings,
-        Tables.quotas, Tables.meteredDays, Tables.removedBuckets,
+        Tables.quotas, Tables.meteredDays, Tables.removedBuckets, Tables.traffic,
     ]
     private static let metaKeys = Set([
         MetaKey.store, MetaKey.nextKeySlot, MetaKey.keyringRevision, MetaKey.auditHead,

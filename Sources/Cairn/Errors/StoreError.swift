@@ -60,7 +60,7 @@ extension StoreError {
             case keyUnavailable, keyDisabled, keyUnknown, aliasExists, accessDenied, domainMismatch
             case corrupted, io, outOfSpace, readOnly, closed, cancelled
             case nameInvalid, digestInvalid, keyInvalid, rangeInvalid, invalidArgument
-            case limitExceeded, quotaExceeded
+            case limitExceeded, quotaExceeded, allowanceExceeded
             case accountUnknown, accountExists, accountNotEmpty
             case bucketUnknown, bucketExists, bucketNotEmpty
             case blobUnknown, blobReferenced, objectUnknown, objectLocked, preconditionFailed
@@ -124,6 +124,8 @@ extension StoreError {
         /// The quota of a bucket or of its account has no room; the message names the limit. Free
         /// space or raise the quota, then retry. Nothing was stored.
         public static var quotaExceeded: Self { Self(.quotaExceeded) }
+        /// The account has used up what it is allowed in the month. Retry when that is over.
+        public static var allowanceExceeded: Self { Self(.allowanceExceeded) }
         /// No account has this name.
         public static var accountUnknown: Self { Self(.accountUnknown) }
         /// An account of this name exists already.

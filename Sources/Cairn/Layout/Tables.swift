@@ -69,6 +69,8 @@ enum Tables {
     /// Account id ‖ bucket id ‖ day → what came of the bucket on that day. Of days without a
     /// change there are none.
     static let meteredDays = IndexTable("metered-days", .ordered)
+    /// The same key → what was delivered and asked for on that day.
+    static let traffic = IndexTable("traffic", .ordered)
     /// Day ‖ account id ‖ bucket id → name of a bucket that was deleted on that day.
     static let removedBuckets = IndexTable("removed-buckets", .ordered)
     /// Root of a tree ‖ bucket id → the bucket's part in the tree.
@@ -95,7 +97,7 @@ enum Tables {
         bucketSettings, references,
         uploads,
         uploadExpiry, multipartUploads, multipartContents, parts, multipartExpiry, blobLeases,
-        usage, quotas, meteredDays, removedBuckets, sharers, owners, garbage,
+        usage, quotas, meteredDays, traffic, removedBuckets, sharers, owners, garbage,
         damage, segmentUsage, deletedBuckets, domains,
     ]
 }

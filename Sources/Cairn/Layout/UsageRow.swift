@@ -6,9 +6,12 @@
 //     series := start:u64 integral:u128       (at the beginning of the day; until the last change)
 // day     := version:u8 series2*              (under account ‖ bucket ‖ day)
 //     series2 := start:u64 end:u64 integral:u128
+// traffic := version:u8 count:u64*            (bytes by class, then requests by kind)
 // quota   := sealed                           (metadata record, store key, bound to the owner)
 //   sealed := version:u8 limit:u64* warningPercent:u8 charging:u8 changeCount:u16 change*
+//             isPublic:u8 allowance*
 //     limit: five of them, all ones for none; change := day:u32 charging:u8
+//     allowance: four of them := action:u8 amount:u64, an action of 255 for none
 // sharer  := version:u8 byteCount:u64 share:u64 linkCount:u32 isOwner:u8 since:i64
 //                                             (under root ‖ bucket)
 // owner   := account[16] number:u32           (under the id of the bucket)
@@ -100,6 +103,32 @@ struct MeteredDay: Hashable, Sendable {
     }
 }
 
+/// What was delivered and asked for on one day.
+struct TrafficRow: Hashable, Sendable {
+    var traffic: Traffic
+
+    func encoded() -> [UInt8] {
+        var writer = ByteWriter(capacity: 128)
+        writer.append(rowVersion)
+        for count in traffic.all { writer.append(count) }
+        return writer.bytes
+    }
+
+    init(traffic: Traffic) { self.traffic = traffic }
+
+    init(decoding bytes: [UInt8]) throws(CoreError) {
+        var reader = ByteReader(bytes.span)
+        try readRowVersion(&reader)
+        // A release that counts less has written less.
+        var counts: [UInt64] = []
+        while reader.remainingByteCount > 0, counts.count < Traffic.countMax {
+            counts.append(try reader.readUInt64())
+        }
+        traffic = Traffic(counts: counts)
+        try reader.expectEnd()
+    }
+}
+
 /// What is set for a bucket or an account beside everything else.
 struct QuotaRow: Hashable, Sendable {
     /// Years of changes every month.
@@ -116,6 +145,10 @@ struct QuotaRow: Hashable, Sendable {
     var charging = ChargingMode.logical
     /// When it changed for bills, the oldest first.
     var changes: [ChargingChange] = []
+    /// Of a bucket: whether everybody may read it.
+    var isPublic = false
+    /// Of an account.
+    var allowances = Allowances.unlimited
 
     static let none = QuotaRow()
 
@@ -134,6 +167,11 @@ struct QuotaRow: Hashable, Sendable {
         for change in changes {
             writer.append(change.day)
             writer.append(change.mode.rawValue)
+        }
+        writer.append(UInt8(isPublic ? 1 : 0))
+        for kind in Allowances.Kind.allCases {
+            writer.append(allowances[kind]?.action.rawValue ?? .max)
+            writer.append(allowances[kind]?.amount ?? 0)
         }
         return writer.bytes
     }
@@ -161,6 +199,16 @@ struct QuotaRow: Hashable, Sendable {
         for _ in 0..<(try reader.readUInt16()) {
             let day = try reader.readUInt32()
             changes.append(ChargingChange(day: day, mode: try Self.readMode(&reader)))
+        }
+        isPublic = try reader.readUInt8() == 1
+        for kind in Allowances.Kind.allCases {
+            let number = try reader.readUInt8()
+            let amount = try reader.readUInt64()
+            if number == .max { continue }
+            guard let action = Allowances.Action(rawValue: number) else {
+                throw CoreError(.corrupted, "an allowance has an unknown action")
+            }
+            allowances[kind] = Allowances.Allowance(amount, action)
         }
         try reader.expectEnd()
     }

@@ -32,6 +32,7 @@ final class Engine: Sendable {
     let leases = RootLeases()
     let knownSettings = KnownSettings()
     let ledger: UsageLedger
+    let traffic: TrafficLedger
     let frontiers = FrontierTasks()
     let placing = EpochGate()
     let segmentPins = SegmentPins()
@@ -46,6 +47,7 @@ final class Engine: Sendable {
         ledger: UsageLedger, clock: any StoreClock, random: any RandomSource
     ) {
         self.ledger = ledger
+        traffic = TrafficLedger(at: ledger.meterClock.now())
         self.storeID = storeID
         self.configuration = configuration
         self.chunker = chunker

@@ -164,11 +164,19 @@ public final class Store: Sendable {
     public func close() async throws(StoreError) {
         // Without the note the end of the log shows less well that it was cut off; no more.
         do throws(StoreError) { try await engine.noteAuditHead() } catch {}
+        // What clients had would else be lost for bills; the store is closed even then.
+        let flushed: Result<Void, StoreError>
+        do throws(StoreError) {
+            flushed = .success(try await engine.flushTraffic())
+        } catch {
+            flushed = .failure(error)
+        }
         guard engine.markClosed() else { return }
         await engine.frontiers.stop()
         let result = await Self.shutDown(engine)
         lock.release()
         try result.get()
+        try flushed.get()
     }
 
     /// A UUID made with the store.

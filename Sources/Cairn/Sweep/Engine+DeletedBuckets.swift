@@ -132,11 +132,14 @@ extension Engine {
             let isDone = try await transact { (transaction) throws(StoreError) -> Bool in
                 let first = try transaction.scan(Tables.removedBuckets, prefix: [], limit: 1).first
                 guard let first, first.key.lexicographicallyPrecedes(last) else { return true }
-                let days = try transaction.scan(
-                    Tables.meteredDays, prefix: Array(first.key.dropFirst(4)),
-                    limit: Self.deletedRowCountMax)
-                for day in days { try transaction.delete(Tables.meteredDays, day.key) }
-                if days.isEmpty { try transaction.delete(Tables.removedBuckets, first.key) }
+                for table in [Tables.meteredDays, Tables.traffic] {
+                    let days = try transaction.scan(
+                        table, prefix: Array(first.key.dropFirst(4)),
+                        limit: Self.deletedRowCountMax)
+                    for day in days { try transaction.delete(table, day.key) }
+                    if !days.isEmpty { return false }
+                }
+                try transaction.delete(Tables.removedBuckets, first.key)
                 return false
             }
             if isDone { return }

@@ -51,6 +51,7 @@ struct Failure: Error {
         case .uploadBusy: .conflict
         case .manifestTooLarge: .contentTooLarge
         case .tagImmutable, .keyDisabled, .locked, .quotaExceeded: .forbidden
+        case .allowanceExceeded: .tooManyRequests
         case .offsetInvalid: .rangeNotSatisfiable
         case .unavailable: .serviceUnavailable
         default: .badRequest

@@ -11,10 +11,11 @@ internal import NIOCore
 extension RegistryCall {
     func blob(_ name: RepositoryName, _ digest: Digest) async throws -> Response {
         switch request.method {
-        case .get: return try await getBlob(try await registry.repository(name), digest)
-        case .head: return try await headBlob(try await registry.repository(name), digest)
+        case .get:
+            return try await getBlob(repositoryToRead(name, for: .blobRead), digest)
+        case .head: return try await headBlob(repository(name, for: .blobRead), digest)
         case .delete:
-            try await registry.repository(name).deleteBlob(digest)
+            try await repository(name, for: .delete).deleteBlob(digest)
             return Response(status: .accepted, headers: [.contentLength: "0"])
         default: throw Failure.methodNotAllowed("GET, HEAD, DELETE")
         }
@@ -50,12 +51,13 @@ extension RegistryCall {
         switch RangeField(isSame ? request.headers[.range] : nil, byteCount: byteCount) {
         case .whole:
             return Response(
-                status: .ok, headers: headers, body: stream(blob, 0..<byteCount))
+                status: .ok, headers: headers, body: stream(blob, 0..<byteCount, of: repository))
         case .part(let range):
             headers[.contentRange] =
                 "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(byteCount)"
             return Response(
-                status: .partialContent, headers: headers, body: stream(blob, range))
+                status: .partialContent, headers: headers, body: stream(blob, range, of: repository)
+            )
         case .unsatisfiable:
             throw Failure(
                 .rangeNotSatisfiable, "RANGE_INVALID", "The range is not within the blob.",
@@ -70,7 +72,9 @@ extension RegistryCall {
     ///
     /// A blob that turns out to be damaged ends the connection before the announced length, so
     /// that no client takes what it got for the whole.
-    private func stream(_ blob: Blob, _ range: Range<UInt64>) -> ResponseBody {
+    private func stream(
+        _ blob: Blob, _ range: Range<UInt64>, of repository: Repository
+    ) -> ResponseBody {
         let (channel, logger) = (context.channel, context.logger)
         let window = TimeAmount(responder.pace.window)
         return ResponseBody(contentLength: Int(range.count)) { writer in
@@ -86,6 +90,7 @@ extension RegistryCall {
                         }
                         defer { timer.cancel() }
                         try await writer.write(slice)
+                        repository.countTransfer(UInt64(slice.readableBytes), Self.transfer)
                     }
                 }
             } catch let error as StoreError {

@@ -22,7 +22,7 @@ extension RegistryCall {
         try checkMethod()
         let limit = try pageLimit()
         let start = try pageStart()
-        let page = try await registry.repository(name).tags(after: start, limit: limit)
+        let page = try await repository(name, for: .list).tags(after: start, limit: limit)
         return json(
             .object([
                 "name": .string(name.description), "tags": .array(page.names.map { .string($0) }),
@@ -36,7 +36,7 @@ extension RegistryCall {
             try Digest(registry: text)
         }
         let artifactType = query["artifactType"].flatMap { $0.isEmpty ? nil : $0 }
-        let page = try await registry.repository(name).referrers(
+        let page = try await repository(name, for: .list).referrers(
             of: subject, artifactType: artifactType, after: last)
         var headers = HTTPFields()
         if artifactType != nil { headers[RegistryField.filtersApplied] = "artifactType" }

@@ -10,11 +10,12 @@ internal import NIOCore
 extension RegistryCall {
     func manifest(_ name: RepositoryName, _ reference: ManifestReference) async throws -> Response {
         switch request.method {
-        case .get: return try await getManifest(try await registry.repository(name), reference)
-        case .head: return try await headManifest(try await registry.repository(name), reference)
+        case .get:
+            return try await getManifest(repositoryToRead(name, for: .objectRead), reference)
+        case .head: return try await headManifest(repository(name, for: .objectRead), reference)
         case .put: return try await putManifest(name, reference)
         case .delete:
-            let repository = try await registry.repository(name)
+            let repository = try await repository(name, for: .delete)
             switch reference {
             case .tag(let tag): try await repository.deleteTag(tag)
             case .digest(let digest): try await repository.deleteManifest(digest)
@@ -51,7 +52,12 @@ extension RegistryCall {
             return Response(status: .notModified, headers: headers)
         }
         return Response(
-            status: .ok, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+            status: .ok, headers: headers,
+            body: ResponseBody(contentLength: bytes.count) { writer in
+                try await writer.write(ByteBuffer(bytes: bytes))
+                repository.countTransfer(UInt64(bytes.count), Self.transfer)
+                try await writer.finish(nil)
+            })
     }
 
     private func putManifest(
@@ -68,6 +74,7 @@ extension RegistryCall {
                 "A manifest has at most \(Repository.manifestByteCountMax) bytes.")
         }
         let repository = try await registry.repositoryForPush(name)
+        repository.countRequest(.objectWrite)
         let receipt = try await repository.putManifest(
             bytes, as: reference, contentType: request.headers[.contentType], tags: tags)
         var response = stored(

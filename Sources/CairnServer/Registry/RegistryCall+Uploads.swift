@@ -19,6 +19,7 @@ extension RegistryCall {
         }
         let algorithm = try expected?.algorithm ?? announcedAlgorithm()
         let repository = try await registry.repositoryForPush(name)
+        repository.countRequest(.blobWrite)
         if let mount, try await self.mount(mount, into: repository) {
             return stored(.created, at: "/v2/\(name)/blobs/\(mount)", digest: mount)
         }
@@ -48,7 +49,7 @@ extension RegistryCall {
             throw Failure.methodNotAllowed("GET, HEAD, PATCH, PUT, DELETE")
         }
         let expected = request.method == .put ? try digestOfFinish() : nil
-        let repository = try await registry.repository(name)
+        let repository = try await repository(name, for: .blobWrite)
         guard let id else {
             throw RegistryError(.uploadUnknown, "The repository has no such upload session.")
         }

@@ -112,6 +112,27 @@ struct RegistryCall: Sendable {
 
     var registry: Registry { responder.registry }
 
+    /// A repository that is asked for something.
+    func repository(
+        _ name: RepositoryName, for request: RequestKind
+    ) async throws -> Repository {
+        let repository = try await registry.repository(name)
+        repository.countRequest(request)
+        return repository
+    }
+
+    /// The same, where bytes are to be delivered.
+    func repositoryToRead(
+        _ name: RepositoryName, for request: RequestKind
+    ) async throws -> Repository {
+        let repository = try await repository(name, for: request)
+        try await repository.checkTransfer(Self.transfer)
+        return repository
+    }
+
+    /// This server knows nobody by name.
+    static let transfer = TransferClass.anonymous
+
     /// The body, at most `byteCountMax` bytes of it.
     func body(upTo byteCountMax: UInt64) -> BodyReader {
         BodyReader(

@@ -37,6 +37,7 @@ struct Maintenance: Service {
                 "lifecycle rules could not be applied to some keys",
                 metadata: ["keys": "\(report.skippedKeyCount)"])
         }
+        await reporting { () throws(StoreError) in try await store.checkAllowances() }
         await reporting { () throws(StoreError) in
             let swept = try await store.sweep()
             let compacted = try await store.compact(compaction)

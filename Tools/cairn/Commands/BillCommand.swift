@@ -38,6 +38,7 @@ struct BillCommand: StoreCommand {
         if csv { return try Output.csv(rows(bill)) }
         for bucket in bill.buckets {
             try Output.line("\(bucket.bucket)  \(text(bucket.total))")
+            try printTraffic(bucket.transferredBytes, bucket.requests)
             for day in bucket.days ?? [] {
                 try Output.line(
                     "  \(day.date)  \(Quantity.bytes(day.startBytes)) to "
@@ -46,6 +47,20 @@ struct BillCommand: StoreCommand {
         }
         let state = bill.isFinal ? "final" : "until \(bill.end)"
         try Output.line("\(bill.month), \(bill.charging), \(state)  \(text(bill.total))")
+        try printTraffic(bill.transferredBytes, bill.requests)
+    }
+
+    private func printTraffic(
+        _ transferred: [String: UInt64], _ requests: [String: UInt64]
+    ) throws {
+        let parts =
+            transferred.sorted { $0.key < $1.key }.filter { $0.value > 0 }.map {
+                "\(Quantity.bytes($0.value)) out, \($0.key)"
+            }
+            + requests.sorted { $0.key < $1.key }.filter { $0.value > 0 }.map {
+                "\($0.value) \($0.key)"
+            }
+        if !parts.isEmpty { try Output.line("  " + parts.joined(separator: "; ")) }
     }
 
     private func text(_ time: ByteTimeInfo) -> String {
@@ -54,19 +69,28 @@ struct BillCommand: StoreCommand {
     }
 
     private func rows(_ bill: BillInfo) -> [[String]] {
-        let time = ["byteSeconds", "byteNanoseconds", "gigabyteMonths"]
-        func values(_ time: ByteTimeInfo) -> [String] {
+        let transfers = bill.transferredBytes.keys.sorted()
+        let requests = bill.requests.keys.sorted()
+        let time =
+            ["byteSeconds", "byteNanoseconds", "gigabyteMonths"]
+            + transfers.map { $0 + "Bytes" } + requests.map { $0 + "Requests" }
+        func values(
+            _ time: ByteTimeInfo, _ transferred: [String: UInt64], _ asked: [String: UInt64]
+        ) -> [String] {
             [time.byteSeconds, time.byteNanoseconds, "\(time.gigabyteMonths)"]
+                + transfers.map { "\(transferred[$0] ?? 0)" } + requests.map { "\(asked[$0] ?? 0)" }
         }
         guard days else {
             return [["bucket", "id"] + time]
-                + bill.buckets.map { [$0.bucket, $0.id] + values($0.total) }
+                + bill.buckets.map {
+                    [$0.bucket, $0.id] + values($0.total, $0.transferredBytes, $0.requests)
+                }
         }
         return [["bucket", "id", "date", "startBytes", "endBytes"] + time]
             + bill.buckets.flatMap { bucket in
                 (bucket.days ?? []).map { day in
                     [bucket.bucket, bucket.id, day.date, "\(day.startBytes)", "\(day.endBytes)"]
-                        + values(day.total)
+                        + values(day.total, day.transferredBytes, day.requests)
                 }
             }
     }

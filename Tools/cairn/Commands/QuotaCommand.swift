@@ -10,7 +10,7 @@ struct QuotaCommand: AsyncParsableCommand {
             A limit is hard: not a byte over. Bytes count as they arrive. One below what is there \
             lets nothing more in. A call that finds no room fails with exit code 4.
             """,
-        subcommands: [Set.self, Get.self, List.self, Charging.self])
+        subcommands: [Set.self, Get.self, List.self, Charging.self, Allowance.self, Public.self])
 
     /// Sets limits.
     struct Set: StoreCommand {
@@ -141,6 +141,103 @@ struct QuotaCommand: AsyncParsableCommand {
                 try Output.json(Document.Charging(charging: mode))
             } else if self.mode == nil {
                 try Output.line(mode)
+            }
+        }
+    }
+}
+
+extension QuotaCommand {
+    /// Allowances of the month.
+    struct Allowance: StoreCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print, or set, what may be used in a month.",
+            discussion: """
+                Storage counts as bytes held for the whole month, transfers as bytes that went \
+                out. Beyond an allowance `deny` refuses uploads or pulls until the month is over, \
+                `warn` says so here, `allow` does nothing. --free-tier sets 500 MB of private and \
+                50 GB of public storage, 500 GB to anonymous clients, 5 TB to those signed in.
+                """)
+
+        @OptionGroup var options: StoreOptions
+
+        @Argument(
+            help: """
+                `privateStorage`, `publicStorage`, `anonymousTransfer` or `signedInTransfer`; none \
+                prints all.
+                """)
+        var kind: String?
+
+        @Argument(help: "The bytes, or `none`: \(ByteQuantity.help).")
+        var bytes: LimitArgument<ByteQuantity>?
+
+        @Option(help: ArgumentHelp("`allow`, `warn` or `deny`.", valueName: "action"))
+        var action = "warn"
+
+        @Flag(help: "The amounts of the free tiers of public registries.")
+        var freeTier = false
+
+        func validate() throws {
+            if (kind == nil) != (bytes == nil) {
+                throw ValidationError("Give a kind and its bytes.")
+            }
+            if freeTier, kind != nil { throw ValidationError("Give --free-tier or a kind.") }
+        }
+
+        func perform() async throws {
+            var wanted: [AllowanceInfo]?
+            if let kind, let bytes {
+                let info = AllowanceInfo(
+                    kind: kind, bytes: bytes.value?.byteCount, action: action)
+                wanted = [info]
+            } else if freeTier {
+                wanted = [
+                    ("privateStorage", 500_000_000), ("publicStorage", 50_000_000_000),
+                    ("anonymousTransfer", 500_000_000_000), ("signedInTransfer", 5_000_000_000_000),
+                ].map { AllowanceInfo(kind: $0.0, bytes: $0.1, action: action) }
+            }
+            let allowances = try await withAccess { try await $0.allowances(setting: wanted) }
+            if options.json {
+                return try Output.json(Document.Allowances(allowances: allowances))
+            }
+            try Output.table(
+                allowances.map { info in
+                    let used = Quantity.bytes(info.usedBytes ?? 0)
+                    let most = Quantity.bytes(info.bytes ?? 0)
+                    let state = info.isExceeded == true ? ", used up" : ""
+                    return (info.kind, "\(used) of \(most), \(info.action ?? "")\(state)")
+                })
+        }
+    }
+
+    /// Who may read.
+    struct Public: StoreCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print, or say, whether a bucket is public.",
+            discussion: """
+                It decides about the allowance for its storage. The built-in server lets everybody \
+                read every repository.
+                """)
+
+        @OptionGroup var options: StoreOptions
+
+        @Argument(help: "The bucket's name.")
+        var bucket: String
+
+        @Argument(help: "`yes` or `no`; none prints it.")
+        var value: Answer?
+
+        enum Answer: String, ExpressibleByArgument {
+            case yes, no
+        }
+
+        func perform() async throws {
+            let isPublic = try await withAccess {
+                try await $0.isPublic(bucket, setting: value.map { $0 == .yes })
+            }
+            if options.json {
+                try Output.json(Document.Visibility(bucket: bucket, isPublic: isPublic))
+            } else if value == nil {
+                try Output.line(isPublic ? "yes" : "no")
             }
         }
     }

@@ -52,6 +52,27 @@ extension AdminAccess {
         return garbage
     }
 
+    /// What the account may use in a month, and has; sets some first, if asked. Durable on return.
+    public func allowances(
+        setting allowances: [AllowanceInfo]? = nil
+    ) async throws(AdminError) -> [AllowanceInfo] {
+        guard case .allowances(let allowances) = try await perform(.allowances(allowances)) else {
+            throw AdminClient.malformed
+        }
+        return allowances
+    }
+
+    /// Whether everybody may read a bucket; says so first, if asked. Durable on return.
+    public func isPublic(
+        _ bucket: String, setting isPublic: Bool? = nil
+    ) async throws(AdminError) -> Bool {
+        guard
+            case .visibility(let isPublic) = try await perform(
+                .visibility(bucket: bucket, isPublic: isPublic))
+        else { throw AdminClient.malformed }
+        return isPublic
+    }
+
     /// Where the bytes of the store's files are.
     public func storeUsage() async throws(AdminError) -> StoreUsageInfo {
         guard case .store(let usage) = try await perform(.store) else {

@@ -38,6 +38,14 @@ extension LocalAccess {
                 try await account.garbage().sorted { $0.key < $1.key }.map {
                     GarbageInfo(bucket: $0.key, garbageBytes: $0.value)
                 })
+        case .allowances(let wanted):
+            if let wanted { try await set(wanted, of: account) }
+            return .allowances(
+                try await account.allowanceStatus().map { AllowanceInfo($0) })
+        case .visibility(let name, let isPublic):
+            let bucket = try await bucket(named: name)
+            if let isPublic { try await bucket.setPublic(isPublic) }
+            return .visibility(isPublic: try await bucket.isPublic())
         case .store: return .store(StoreUsageInfo(try await store.usage()))
         case .bill(let text, let bucket, let includesDays):
             guard let month = CalendarMonth(text) else {
@@ -47,6 +55,27 @@ extension LocalAccess {
                 BillInfo(
                     try await account.bill(month), bucket: bucket, includesDays: includesDays))
         }
+    }
+
+    private func set(
+        _ wanted: [AllowanceInfo], of account: Account
+    ) async throws(StoreError) {
+        var allowances = try await account.allowances()
+        for info in wanted {
+            guard let kind = Allowances.Kind.allCases.first(where: { $0.name == info.kind }) else {
+                throw StoreError(.invalidArgument, "there is no allowance for \(info.kind)")
+            }
+            guard let bytes = info.bytes else {
+                allowances[kind] = nil
+                continue
+            }
+            let action = Allowances.Action.allCases.first { $0.name == info.action ?? "warn" }
+            guard let action else {
+                throw StoreError(.invalidArgument, "an action is allow, warn or deny")
+            }
+            allowances[kind] = Allowances.Allowance(bytes, action)
+        }
+        try await account.setAllowances(allowances)
     }
 
     private func quotas(
@@ -125,6 +154,27 @@ extension UsageInfo {
     }
 }
 
+extension AllowanceInfo {
+    fileprivate init(_ status: AllowanceStatus) {
+        self.init(
+            kind: status.kind.name, bytes: status.allowance.amount,
+            action: status.allowance.action.name)
+        usedBytes = status.usedAmount
+        isExceeded = status.isExceeded
+    }
+}
+
+extension Traffic {
+    fileprivate var transferredBytes: [String: UInt64] {
+        Dictionary(
+            uniqueKeysWithValues: TransferClass.allCases.map { ($0.name, self[$0]) })
+    }
+
+    fileprivate var requests: [String: UInt64] {
+        Dictionary(uniqueKeysWithValues: RequestKind.allCases.map { ($0.name, self[$0]) })
+    }
+}
+
 extension StoreUsageInfo {
     fileprivate init(_ usage: StoreUsage) {
         storedBytes = usage.total.storedByteCount
@@ -149,14 +199,18 @@ extension BillInfo {
     fileprivate init(_ bill: Bill, bucket: String?, includesDays: Bool) {
         let month = bill.month
         let chosen = bill.buckets.filter { bucket == nil || $0.name == bucket }
+        let traffic = chosen.reduce(Traffic()) { $0 + $1.traffic }
         self.init(
             month: month.description, end: bill.end.description, isFinal: bill.isFinal,
             charging: bill.charging.name,
-            total: ByteTimeInfo(bucket == nil ? bill.total : chosen.total, in: month),
+            total: ByteTimeInfo(chosen.total, in: month),
+            transferredBytes: traffic.transferredBytes, requests: traffic.requests,
             buckets: chosen.map { bucket in
                 Bucket(
                     bucket: bucket.name, id: bucket.id,
                     total: ByteTimeInfo(bucket.total, in: month),
+                    transferredBytes: bucket.traffic.transferredBytes,
+                    requests: bucket.traffic.requests,
                     days: includesDays
                         ? bucket.days.map { Day($0, in: month) } : nil)
             })
@@ -175,5 +229,7 @@ extension BillInfo.Day {
         startBytes = day.startByteCount
         endBytes = day.endByteCount
         total = ByteTimeInfo(day.total, in: month)
+        transferredBytes = day.traffic.transferredBytes
+        requests = day.traffic.requests
     }
 }

@@ -17,6 +17,11 @@ public enum UsageRequest: Codable, Hashable, Sendable {
     case usages(after: String?, limit: Int)
     /// What waits for the sweep, by buckets. Answers `garbage`.
     case garbage
+    /// What the account may use in a month, and has; what is given is set first. Answers
+    /// `allowances`.
+    case allowances([AllowanceInfo]?)
+    /// Whether everybody may read a bucket; what is given is set first. Answers `visibility`.
+    case visibility(bucket: String, isPublic: Bool?)
     /// Where the bytes of the store's files are. Answers `store`.
     case store
     /// What was held in a month, `YYYY-MM`: by all buckets, with days if these are wanted, or by
@@ -38,6 +43,10 @@ public enum UsageAnswer: Codable, Hashable, Sendable {
     case usages([UsageInfo])
     /// Bytes that wait for the sweep, by the buckets that have brought them.
     case garbage([GarbageInfo])
+    /// What the account may use in a month, and has.
+    case allowances([AllowanceInfo])
+    /// Whether everybody may read a bucket.
+    case visibility(isPublic: Bool)
     /// Where the bytes of the store's files are.
     case store(StoreUsageInfo)
     /// What was held in a month.
@@ -143,6 +152,27 @@ public struct StoreUsageInfo: Codable, Hashable, Sendable {
     public var fileBytes: UInt64
 }
 
+/// What an account may use in a month.
+public struct AllowanceInfo: Codable, Hashable, Sendable {
+    /// `privateStorage`, `publicStorage`, `anonymousTransfer` or `signedInTransfer`.
+    public var kind: String
+    /// Bytes; for storage those held for the whole month. Nil takes the allowance away.
+    public var bytes: UInt64?
+    /// `allow`, `warn` or `deny`.
+    public var action: String?
+    /// How much is used; absent in requests.
+    public var usedBytes: UInt64?
+    /// Whether all of it is used; absent in requests.
+    public var isExceeded: Bool?
+
+    /// Makes one from its parts.
+    public init(kind: String, bytes: UInt64?, action: String?) {
+        self.kind = kind
+        self.bytes = bytes
+        self.action = action
+    }
+}
+
 /// Bytes over time. The numbers are decimal digits: they may be longer than JSON readers take.
 public struct ByteTimeInfo: Codable, Hashable, Sendable {
     /// Bytes times seconds, the rest of one left out.
@@ -163,6 +193,10 @@ public struct BillInfo: Codable, Hashable, Sendable {
         public var id: String
         /// In the month.
         public var total: ByteTimeInfo
+        /// Bytes that were delivered, by who got them.
+        public var transferredBytes: [String: UInt64]
+        /// Requests, by what was asked for.
+        public var requests: [String: UInt64]
         /// On each day on which it held anything; absent if not asked for.
         public var days: [Day]?
     }
@@ -177,6 +211,10 @@ public struct BillInfo: Codable, Hashable, Sendable {
         public var endBytes: UInt64
         /// On the day.
         public var total: ByteTimeInfo
+        /// Bytes that were delivered, by who got them.
+        public var transferredBytes: [String: UInt64]
+        /// Requests, by what was asked for.
+        public var requests: [String: UInt64]
     }
 
     /// `YYYY-MM`.
@@ -189,6 +227,10 @@ public struct BillInfo: Codable, Hashable, Sendable {
     public var charging: String
     /// All buckets together.
     public var total: ByteTimeInfo
+    /// Bytes that were delivered, by who got them.
+    public var transferredBytes: [String: UInt64]
+    /// Requests, by what was asked for.
+    public var requests: [String: UInt64]
     /// Those that have held anything, in the order of their names.
     public var buckets: [Bucket]
 }

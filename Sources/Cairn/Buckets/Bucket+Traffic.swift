@@ -1,0 +1,98 @@
+// Part of Cairn, a content-addressed blob store.
+
+internal import CairnCore
+internal import CairnIndex
+
+// What was delivered and asked for. Whoever serves clients knows it; the store keeps it for bills.
+extension Bucket {
+    /// Counts bytes that were delivered to a client.
+    ///
+    /// Costs a fraction of a microsecond, waits for nothing and never fails: it is written within
+    /// ten seconds, or when the store is closed. A kill loses what was not.
+    public func countTransfer(_ byteCount: UInt64, _ transfer: TransferClass) {
+        guard byteCount > 0 else { return }
+        var traffic = Traffic()
+        traffic[transfer] = byteCount
+        engine.count(traffic, row.accountID, bucketID)
+    }
+
+    /// Counts a request; as ``countTransfer(_:_:)``.
+    public func countRequest(_ request: RequestKind) {
+        var traffic = Traffic()
+        traffic[request] = 1
+        engine.count(traffic, row.accountID, bucketID)
+    }
+
+    /// Fails when the month's allowance for transfers is used up and more is to be denied.
+    ///
+    /// - Throws: ``StoreError`` with code `allowanceExceeded`, `corrupted`, `io`, `closed`.
+    public func checkTransfer(_ transfer: TransferClass) async throws(StoreError) {
+        let settings = try await engine.settings(of: row.accountID.octets)
+        guard let allowance = settings.allowances[transfer], allowance.action == .deny else {
+            return
+        }
+        let month = CalendarMonth(of: engine.ledger.meterClock.now())
+        let used = try await engine.traffic(of: row.accountID, in: month)[transfer]
+        guard used >= allowance.amount else { return }
+        throw StoreError(
+            .allowanceExceeded,
+            "the account has had its \(allowance.amount) bytes of the month, \(transfer.name)")
+    }
+
+    /// Whether everybody may read the bucket, which decides about the allowance for storage.
+    ///
+    /// - Throws: ``StoreError`` with code `corrupted`, `io`, `closed`.
+    public func isPublic() async throws(StoreError) -> Bool {
+        try await engine.settings(of: bucketID.octets).isPublic
+    }
+
+    /// Says whether everybody may read the bucket. Durable on return.
+    ///
+    /// The store itself lets whoever has the handle read: it is up to the registry to keep others
+    /// out.
+    ///
+    /// - Throws: ``StoreError`` with code `bucketUnknown`, `outOfSpace`, `io`, `closed`.
+    public func setPublic(_ isPublic: Bool) async throws(StoreError) {
+        let bucketID = bucketID
+        try await engine.act(act("PutBucketVisibility")) { [engine] () throws(StoreError) in
+            try await engine.transact { (transaction) throws(StoreError) in
+                try transaction.checkBucket(bucketID)
+                guard let node = try engine.ledger.node(of: bucketID, transaction) else {
+                    throw StoreError(.bucketUnknown, "the bucket was deleted")
+                }
+                var row = node.settings
+                row.isPublic = isPublic
+                try transaction.putQuota(row, of: bucketID.octets)
+                try transaction.note(.settingsChanged, .settings, in: bucketID)
+            }
+        }
+    }
+}
+
+extension Engine {
+    /// What all buckets of an account have had in a month so far.
+    func traffic(
+        of account: AccountID, in month: CalendarMonth
+    ) async throws(StoreError) -> Traffic {
+        if let known = traffic.total(of: account, in: month) { return known }
+        // Counted meanwhile: written before, and then read, or counted in once it is noted.
+        try await flushTraffic()
+        var sum = Traffic()
+        for try await rows in pages(
+            of: Tables.traffic, prefix: account.octets.bytes, for: "the count of traffic")
+        {
+            for row in rows {
+                guard let day = RowKey.number(Array(row.key.suffix(4))),
+                    (month.firstDay..<month.next.firstDay).contains(day)
+                else { continue }
+                sum = sum + (try Self.decodeTraffic(row.value))
+            }
+        }
+        for (key, waiting) in traffic.unwritten(of: account)
+        where (month.firstDay..<month.next.firstDay).contains(key.day) {
+            sum = sum + waiting
+        }
+        traffic.setTotal(sum, of: account, in: month)
+        return sum
+    }
+}
