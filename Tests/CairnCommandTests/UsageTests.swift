@@ -101,6 +101,38 @@ import Testing
         }
     }
 
+    @Test func `the busiest buckets are shown, and what they do`() async throws {
+        let tool = try await CairnTool.withBucket()
+        let server = try await serving(tool)
+        _ = try await tool.succeed("bucket", "create", "app/idle")
+        async let top = tool.succeed("top", "--views", "2", "--interval", "3", "--json")
+        // Somewhere in the second or two views.
+        for number in 0..<10 {
+            _ = try await tool.succeed("put", "app/web", "-", input: noise(10_000 + number))
+            try await Task.sleep(for: .milliseconds(300))
+        }
+        let text = try await top.text
+        #expect(text.contains(#""bucket":"app/web""#) && !text.contains("app/idle"))
+        #expect(text.contains("bytesInPerSecond"))
+        #expect(try await tool.run("top", "--interval", "0").exitCode == 64)
+        #expect(await server.stop() == 0)
+    }
+
+    @Test func `allowances and visibility are told and set`() async throws {
+        let tool = try await CairnTool.withBucket()
+        #expect(try await tool.succeed("quota", "public", "app/web").text == "no\n")
+        _ = try await tool.succeed("quota", "public", "app/web", "yes")
+        #expect(try await tool.succeed("quota", "public", "app/web").text == "yes\n")
+        _ = try await tool.succeed("quota", "allowance", "--free-tier", "--action", "deny")
+        _ = try await tool.succeed("quota", "allowance", "signedInTransfer", "none")
+        let lines = try await tool.succeed("quota", "allowance").lines
+        #expect(lines.count == 3)
+        #expect(lines[0].contains("0 B of 500.0 MB, deny"))
+        for wrong in [["nothing", "1"], ["privateStorage", "-1"], ["privateStorage"]] {
+            #expect(try await tool.run(["quota", "allowance"] + wrong).exitCode == 64)
+        }
+    }
+
     @Test func `who pays is told and set`() async throws {
         let tool = try await CairnTool.withBucket()
         #expect(try await tool.succeed("quota", "charging").text == "logical\n")

@@ -359,6 +359,6 @@ extension BucketUsage {
         var usage = usage
         usage.storedByteCount = other.usage.storedByteCount
         usage.uncompressedByteCount = other.usage.uncompressedByteCount
-        return BucketUsage(name: name, usage: usage)
+        return BucketUsage(name: name, usage: usage, trafficToday: trafficToday)
     }
 }

@@ -21,7 +21,7 @@ struct CairnCommand: AsyncParsableCommand {
             StatCommand.self, ListCommand.self, RemoveCommand.self, MountCommand.self,
             ObjectCommand.self, UploadCommand.self, WhyCommand.self, SweepCommand.self,
             ScrubCommand.self, VerifyCommand.self, BackupCommand.self, RepairCommand.self,
-            QuotaCommand.self, UsageCommand.self, BillCommand.self,
+            QuotaCommand.self, UsageCommand.self, BillCommand.self, TopCommand.self,
             StatisticsCommand.self, KeyCommand.self, AuditCommand.self, ServeCommand.self,
         ])
 

@@ -83,6 +83,8 @@ public struct BucketUsage: Hashable, Sendable {
     public let name: String
     /// What it has.
     public let usage: Usage
+    /// What was delivered and asked for today, in UTC.
+    public let trafficToday: Traffic
 }
 
 /// Where the bytes of a store's files are.

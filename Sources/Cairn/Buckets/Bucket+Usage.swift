@@ -80,19 +80,32 @@ extension Account {
         let charging = try await engine.settings(of: row.id.octets).charging
         let prefix = row.id.octets.bytes
         let start = after.map { prefix + Array($0.utf8) }
-        let (names, rows) = try await engine.read("listing usage") { (index) throws(IndexError) in
+        let today = RowKey.bigEndian(Meter.day(of: engine.ledger.meterClock.now()))
+        let (names, rows, days) = try await engine.read("listing usage") {
+            (index) throws(IndexError) in
             let snapshot = try index.snapshot()
             let names = try snapshot.scan(
                 Tables.bucketNames, prefix: prefix, after: start, limit: limit)
-            return (names, try snapshot.getMany(Tables.usage, names.map(\.value)))
+            return (
+                names, try snapshot.getMany(Tables.usage, names.map(\.value)),
+                try snapshot.getMany(Tables.traffic, names.map { prefix + $0.value + today })
+            )
+        }
+        var waiting: [Octets16: Traffic] = [:]
+        for (key, traffic) in engine.traffic.unwritten(of: row.id)
+        where RowKey.bigEndian(key.day) == today {
+            waiting[key.bucket.octets] = traffic
         }
         var usages: [BucketUsage] = []
-        for (entry, row) in zip(names, rows) where entry.value.count == Octets16.byteCount {
-            let promised = engine.ledger.promised(to: Octets16(entry.value.span))
+        for (number, entry) in names.enumerated() where entry.value.count == Octets16.byteCount {
+            let id = Octets16(entry.value.span)
+            let promised = engine.ledger.promised(to: id)
+            let traffic = try days[number].map(Engine.decodeTraffic) ?? Traffic()
             usages.append(
                 BucketUsage(
                     name: String(decoding: entry.key.dropFirst(prefix.count), as: UTF8.self),
-                    usage: Usage(try Engine.decodeUsage(row), promised, charging)))
+                    usage: Usage(try Engine.decodeUsage(rows[number]), promised, charging),
+                    trafficToday: traffic + (waiting[id] ?? Traffic())))
         }
         return usages
     }

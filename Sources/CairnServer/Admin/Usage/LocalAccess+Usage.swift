@@ -31,7 +31,13 @@ extension LocalAccess {
         case .usages(let after, let limit):
             return .usages(
                 try await account.bucketUsages(after: after, limit: limit).map {
-                    UsageInfo($0.usage, of: $0.name)
+                    var info = UsageInfo($0.usage, of: $0.name)
+                    let traffic = $0.trafficToday
+                    info.transferredBytesToday = TransferClass.allCases.reduce(0) {
+                        $0 &+ traffic[$1]
+                    }
+                    info.requestsToday = RequestKind.allCases.reduce(0) { $0 &+ traffic[$1] }
+                    return info
                 })
         case .garbage:
             return .garbage(

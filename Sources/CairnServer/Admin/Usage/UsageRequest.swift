@@ -124,6 +124,10 @@ public struct UsageInfo: Codable, Hashable, Sendable {
     public var olderVersions: UInt64
     /// Open uploads.
     public var uploads: UInt64
+    /// Bytes delivered since the day began, in UTC; zero for the account.
+    public var transferredBytesToday: UInt64 = 0
+    /// Requests since then; zero for the account.
+    public var requestsToday: UInt64 = 0
 }
 
 /// What of a bucket waits for the sweep.
