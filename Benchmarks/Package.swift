@@ -52,6 +52,14 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "ObjectBenchmarks", swiftSettings: settings),
         .executableTarget(
+            name: "UsageBenchmarks",
+            dependencies: [
+                "BenchmarkSupport",
+                .product(name: "Cairn", package: "cairn"),
+                .product(name: "CairnCore", package: "cairn"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "UsageBenchmarks", swiftSettings: settings),
+        .executableTarget(
             name: "UpkeepBenchmarks",
             dependencies: [
                 "BenchmarkSupport",

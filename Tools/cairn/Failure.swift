@@ -103,8 +103,7 @@ extension Failure {
           0    done
           1    failed for a reason without a code of its own
           3    not found: the store, bucket, blob, object, upload session or key
-          4    in the way: exists, not empty, referenced or locked; a failed condition; lost events;
-               a quota without room
+          4    in the way: exists, not empty, referenced, locked; a condition, a quota; lost events
           5    integrity: damaged bytes, or bytes that do not match their digest
           6    busy: another process holds the store, or its server does not answer
           7    no space left on the disk
