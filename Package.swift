@@ -47,6 +47,8 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         // The HTTP client that reaches the admin socket of a running server.
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        // The interface through which stores count and measure, whatever collects the figures.
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         // Leveled, structured logs in the server.
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         // Byte buffers and sockets of the server.
@@ -79,8 +81,11 @@ let package = Package(
             name: "CairnPKCS11", dependencies: ["CPKCS11", "CairnCore", "CairnKeys"],
             swiftSettings: strict),
         .target(
-            name: "Cairn", dependencies: ["CairnCore", "CairnSegments", "CairnIndex", "CairnKeys"],
-            swiftSettings: strict),
+            name: "Cairn",
+            dependencies: [
+                "CairnCore", "CairnSegments", "CairnIndex", "CairnKeys",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+            ], swiftSettings: strict),
 
         // MARK: On top of the public interface
 
@@ -91,6 +96,7 @@ let package = Package(
             dependencies: [
                 "Cairn", "CairnCore", "CairnKeys", "CairnRegistry",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -116,6 +122,7 @@ let package = Package(
             dependencies: [
                 "Cairn", "CairnCore", "CairnKeys", "CairnRegistry", "CairnServer",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
             ], path: "Tools/cairn", swiftSettings: strict, linkerSettings: boundAtStart),
 
@@ -158,13 +165,14 @@ let package = Package(
             name: "CairnTests",
             dependencies: [
                 "Cairn", "CairnCore", "CairnIndex", "CairnKeys", "CairnSegments", "CairnTesting",
-                "CairnTestSupport",
+                "CairnTestSupport", .product(name: "MetricsTestKit", package: "swift-metrics"),
             ], exclude: ["Fixtures", "Histories"], swiftSettings: settings),
         .testTarget(
             name: "CairnServerTests",
             dependencies: [
                 "Cairn", "CairnCore", "CairnKeys", "CairnRegistry", "CairnServer",
                 "CairnTestSupport", .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),

@@ -197,7 +197,8 @@ struct Layer: Sendable {
             module: "CairnPKCS11", imports: ["CPKCS11", "CairnCore", "CairnKeys"],
             systemModules: standard),
         Layer(
-            module: "Cairn", imports: store.subtracting(["Cairn"]), systemModules: standard),
+            module: "Cairn", imports: store.subtracting(["Cairn"]),
+            systemModules: standard.union(["CoreMetrics"])),
         Layer(module: "CairnRegistry", imports: ["Cairn", "CairnCore"], systemModules: nil),
         Layer(
             module: "CairnServer", imports: ["Cairn", "CairnCore", "CairnKeys", "CairnRegistry"],

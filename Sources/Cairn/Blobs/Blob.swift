@@ -36,8 +36,12 @@ public final class Blob: Sendable {
     ///   left out.
     public func bytes(in range: Range<UInt64>? = nil) -> BlobBytes {
         let whole = 0..<description.byteCount
-        return BlobBytes(source, range?.clamped(to: whole) ?? whole, keys, engine)
+        return BlobBytes(
+            source, range?.clamped(to: whole) ?? whole, keys, engine, isDelivered: true)
     }
+
+    /// The bytes of the blob for the store's own purposes.
+    var bytesWithin: BlobBytes { BlobBytes(source, 0..<description.byteCount, keys, engine) }
 
     /// Reads bytes into memory of the caller, and blocks the calling thread meanwhile.
     ///
@@ -60,7 +64,13 @@ public final class Blob: Sendable {
         try engine.checkOpen()
         try engine.keys.confirmBlocking(keys)
         var context = try WorkerContext(random: engine.random)
-        try read(into: &output, range: offset..<offset + UInt64(count), &context)
+        do throws(StoreError) {
+            try read(into: &output, range: offset..<offset + UInt64(count), &context)
+        } catch {
+            engine.metrics.count(error)
+            throw error
+        }
+        engine.metrics.countDelivered(count)
         return count
     }
 
@@ -77,6 +87,14 @@ public final class Blob: Sendable {
         }
         try engine.checkOpen()
         try await engine.keys.confirm(keys)
+        let bytes = try await readAll()
+        engine.metrics.countDelivered(bytes.count)
+        return bytes
+    }
+
+    // MARK: -
+
+    private func readAll() async throws(StoreError) -> [UInt8] {
         if case .inline(let bytes) = source { return bytes }
         return try await engine.pool.run { [self] (context) throws(StoreError) in
             var bytes = [UInt8](repeating: 0, count: Int(description.byteCount))
@@ -85,8 +103,6 @@ public final class Blob: Sendable {
             return bytes
         }
     }
-
-    // MARK: -
 
     func read(
         into output: inout MutableSpan<UInt8>, range: Range<UInt64>,

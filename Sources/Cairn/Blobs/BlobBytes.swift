@@ -23,11 +23,16 @@ public struct BlobBytes: AsyncSequence, Sendable {
     private let range: Range<UInt64>
     private let keys: BucketKeys
     private let engine: Engine
+    private let isDelivered: Bool
 
-    /// - Parameter range: within the bytes of the source.
+    /// - Parameters:
+    ///   - range: within the bytes of the source.
+    ///   - isDelivered: whether they leave the store, and count as such.
     init(
-        _ source: Blob.Source, _ range: Range<UInt64>, _ keys: BucketKeys, _ engine: Engine
+        _ source: Blob.Source, _ range: Range<UInt64>, _ keys: BucketKeys, _ engine: Engine,
+        isDelivered: Bool = false
     ) {
+        self.isDelivered = isDelivered
         self.source = source
         self.range = range
         self.keys = keys
@@ -35,7 +40,9 @@ public struct BlobBytes: AsyncSequence, Sendable {
     }
 
     /// Starts reading at the beginning of the range.
-    public func makeAsyncIterator() -> Iterator { Iterator(source, range, keys, engine) }
+    public func makeAsyncIterator() -> Iterator {
+        Iterator(source, range, keys, engine, isDelivered)
+    }
 
     /// Reads one range of a blob from its beginning to its end.
     public struct Iterator: AsyncIteratorProtocol {
@@ -47,12 +54,15 @@ public struct BlobBytes: AsyncSequence, Sendable {
         private let keys: BucketKeys
         private let engine: Engine
         private var source: Source
+        private let isDelivered: Bool
         private var planned: ArraySlice<[ChunkSlice]> = []
         private var reads: [PendingRead] = []
 
         fileprivate init(
-            _ source: Blob.Source, _ range: Range<UInt64>, _ keys: BucketKeys, _ engine: Engine
+            _ source: Blob.Source, _ range: Range<UInt64>, _ keys: BucketKeys, _ engine: Engine,
+            _ isDelivered: Bool
         ) {
+            self.isDelivered = isDelivered
             self.keys = keys
             self.engine = engine
             switch source {
@@ -75,8 +85,11 @@ public struct BlobBytes: AsyncSequence, Sendable {
             do throws(StoreError) {
                 try engine.checkOpen()
                 try await engine.keys.confirm(keys)
-                return try await nextBuffer()
+                let buffer = try await nextBuffer()
+                if isDelivered, let buffer { engine.metrics.countDelivered(buffer.count) }
+                return buffer
             } catch {
+                engine.metrics.count(error)
                 // The end: whoever asked again would else get the buffer behind a hole.
                 (source, planned, reads) = (.inline([]), [], [])
                 throw error

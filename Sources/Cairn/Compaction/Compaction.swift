@@ -236,6 +236,7 @@ struct Compaction {
         }
         let byteCount = items.reduce(0) { $0 + UInt64($1.byteCount) }
         report.movedByteCount += byteCount
+        engine.metrics.countCompaction(movedByteCount: byteCount)
         try await pace.keep(2 * report.movedByteCount, "the compaction")
     }
 
@@ -301,6 +302,7 @@ struct Compaction {
         }
         report.segmentCount += 1
         report.freedByteCount += segment.byteCount
+        engine.metrics.countCompaction(freedByteCount: segment.byteCount)
         let key = RowKey.segment(segment.number)
         try await engine.transact { (transaction) throws(StoreError) in
             try transaction.delete(Tables.segmentUsage, key)

@@ -1,5 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 
+internal import Synchronization
+
 /// What a call on a store reports when it cannot do what was asked.
 ///
 /// Two errors are equal when their codes are. Neither the message nor the cause ever contains a
@@ -34,8 +36,12 @@ public struct StoreError: Error, Hashable, CustomStringConvertible, Sendable {
     /// Hashes the code.
     public func hash(into hasher: inout Hasher) { hasher.combine(code) }
 
+    /// True for the first who asks, so that an error is counted once on its way to the caller.
+    func beginCounting() -> Bool { !storage.isCounted.exchange(true, ordering: .relaxed) }
+
     // One word wide, so that a typed throw costs one register.
     private final class Storage: Sendable {
+        let isCounted = Atomic(false)
         let code: Code
         let message: String
         let cause: (any Error)?
@@ -55,7 +61,7 @@ public struct StoreError: Error, Hashable, CustomStringConvertible, Sendable {
 extension StoreError {
     /// The kinds of failure. New ones may be added; switch with a default.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
-        private enum Kind: String {
+        private enum Kind: String, CaseIterable {
             case storeNotFound, storeLocked, formatTooNew, wrongPassphrase
             case keyUnavailable, keyDisabled, keyUnknown, aliasExists, accessDenied, domainMismatch
             case corrupted, io, outOfSpace, readOnly, closed, cancelled
@@ -71,6 +77,9 @@ extension StoreError {
         private let kind: Kind
 
         private init(_ kind: Kind) { self.kind = kind }
+
+        /// All codes of this version.
+        static var all: [Self] { Kind.allCases.map { Self($0) } }
 
         /// The name of the code, stable: scripts may match on it.
         public var description: String { kind.rawValue }

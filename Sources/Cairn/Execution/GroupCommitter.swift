@@ -17,6 +17,8 @@ struct CommitRequest: Sendable {
     let body: @Sendable (any IndexTransaction) throws(StoreError) -> End
     /// Called once, on the committer's thread, when the outcome is certain.
     let completion: @Sendable (Result<Void, StoreError>) -> Void
+    /// When the caller began to wait.
+    let submittedAt = ContinuousClock.now
 }
 
 /// Turns many concurrent commits into few flushes.
@@ -40,12 +42,12 @@ final class GroupCommitter: Sendable {
     private let thread: Mutex<WorkerThread?>
 
     init(
-        index: any Index, segments: any SegmentStore, catalogue: Catalogue
+        index: any Index, segments: any SegmentStore, catalogue: Catalogue, metrics: StoreMetrics
     ) throws(StoreError) {
         thread = Mutex(nil)
         let started = WorkerThread { [state] in
             while let group = Self.nextGroup(state) {
-                Self.commit(group, index: index, segments: segments, catalogue)
+                Self.commit(group, index: index, segments: segments, catalogue, metrics)
             }
         }
         guard let started else {
@@ -58,6 +60,9 @@ final class GroupCommitter: Sendable {
         state.update { $0.isStopping = true }
         thread.withLock { $0?.detach() }
     }
+
+    /// How many requests wait to be taken on.
+    var waitingCount: Int { state.withLock { $0.requests.count } }
 
     /// Queues a request; its completion tells the outcome.
     func submit(_ request: CommitRequest) {
@@ -96,44 +101,45 @@ final class GroupCommitter: Sendable {
 
     private static func commit(
         _ group: [CommitRequest], index: any Index, segments: any SegmentStore,
-        _ catalogue: Catalogue
+        _ catalogue: Catalogue, _ metrics: StoreMetrics
     ) {
-        let segmentsResult = syncSegments(for: group, segments)
+        metrics.countGroup(group.count)
+        let segmentsResult = syncSegments(for: group, segments, metrics)
         let results = catalogue.record { recording in
             group.map { request in
                 if request.needsSegments, case .failure = segmentsResult { return segmentsResult }
                 return apply(request, to: index, &recording)
             }
         }
-        let synced = syncIndex(index, after: results, catalogue)
+        let synced = syncIndex(index, after: results, catalogue, metrics)
         for (request, result) in zip(group, results) {
             // What was applied but not synced is not acknowledged.
-            if case .success = result {
-                request.completion(synced)
-            } else {
-                request.completion(result)
-            }
+            let outcome = if case .success = result { synced } else { result }
+            metrics.countCommit(request, outcome)
+            request.completion(outcome)
         }
     }
 
     private static func syncSegments(
-        for group: [CommitRequest], _ segments: any SegmentStore
+        for group: [CommitRequest], _ segments: any SegmentStore, _ metrics: StoreMetrics
     ) -> Result<Void, StoreError> {
         guard group.contains(where: \.needsSegments) else { return .success(()) }
         do throws(SegmentError) {
-            return .success(try segments.sync())
+            try metrics.measuringSegmentSync { () throws(SegmentError) in try segments.sync() }
+            return .success(())
         } catch {
             return .failure(StoreError(error, while: "syncing segments before a commit"))
         }
     }
 
     private static func syncIndex(
-        _ index: any Index, after results: [Result<Void, StoreError>], _ catalogue: Catalogue
+        _ index: any Index, after results: [Result<Void, StoreError>], _ catalogue: Catalogue,
+        _ metrics: StoreMetrics
     ) -> Result<Void, StoreError> {
         let isAnyApplied = results.contains { if case .success = $0 { true } else { false } }
         guard isAnyApplied else { return .success(()) }
         do throws(IndexError) {
-            try index.sync()
+            try metrics.measuringIndexSync { () throws(IndexError) in try index.sync() }
             catalogue.noteDurable()
             return .success(())
         } catch {

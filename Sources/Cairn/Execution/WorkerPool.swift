@@ -31,10 +31,14 @@ final class WorkerPool: Sendable {
         var isStopping = false
     }
 
+    let metrics: StoreMetrics
     private let state = Monitor(State())
     private let threads: Mutex<[WorkerThread]>
 
-    init(count: Int, random: any RandomSource) throws(StoreError) {
+    init(
+        count: Int, random: any RandomSource, metrics: StoreMetrics
+    ) throws(StoreError) {
+        self.metrics = metrics
         threads = Mutex([])
         var started: [WorkerThread] = []
         for number in 0..<count {
@@ -57,6 +61,9 @@ final class WorkerPool: Sendable {
         threads.withLock { threads in for thread in threads { thread.detach() } }
     }
 
+    /// How many jobs wait for a thread.
+    var waitingCount: Int { state.withLock { $0.jobs.count - $0.head } }
+
     /// Queues a job and returns at once.
     func submit(_ job: @escaping Job) {
         state.updateWakingOne { $0.jobs.append(job) }
@@ -67,10 +74,11 @@ final class WorkerPool: Sendable {
         _ body: @escaping @Sendable (inout WorkerContext) throws(E) -> R
     ) async throws(E) -> R {
         let result: Result<R, E> = await withCheckedContinuation { continuation in
-            submit { context in
+            submit { [metrics] context in
                 do throws(E) {
                     continuation.resume(returning: .success(try body(&context)))
                 } catch {
+                    metrics.countFailure(error)
                     continuation.resume(returning: .failure(error))
                 }
             }

@@ -73,6 +73,7 @@ final class KeyTable: Sendable {
     /// How long a key stays open after the provider gave it: the bound within which a customer
     /// key that was disabled elsewhere takes effect.
     private let lifetime: Duration
+    private let metrics: StoreMetrics
     private let cache = Mutex(Cache())
 
     init(
@@ -83,6 +84,7 @@ final class KeyTable: Sendable {
         self.provider = provider
         self.index = index
         self.pool = pool
+        metrics = pool.metrics
         self.clock = clock
         self.lifetime = lifetime
     }
@@ -224,6 +226,7 @@ final class KeyTable: Sendable {
         _ slot: UInt32, _ purpose: Purpose,
         _ make: (SecretBytes) throws(StoreError) -> Opened
     ) async throws(StoreError) -> Opened {
+        metrics.countKeyCacheMiss()
         let epoch = epoch
         let row = try await row(slot, for: purpose)
         let opened = try make(await unwrap(row))
@@ -273,7 +276,7 @@ final class KeyTable: Sendable {
             return KeyRow(
                 kind: kind, ownerID: owner, generation: generation, wrapped: key.wrapped)
         } catch {
-            throw StoreError(error, while: "generating a data key")
+            throw counted(error, while: "generating a data key")
         }
     }
 
@@ -289,7 +292,7 @@ final class KeyTable: Sendable {
                 row.wrapped, context: context(of: row), to: Self.reference(customerKey),
                 newContext: context(of: result))
         } catch {
-            throw StoreError(error, while: "wrapping a data key anew")
+            throw counted(error, while: "wrapping a data key anew")
         }
         return result
     }
@@ -299,7 +302,7 @@ final class KeyTable: Sendable {
         do throws(KeyError) {
             return try await provider.isCurrent(row.wrapped, under: Self.reference(customerKey))
         } catch {
-            throw StoreError(error, while: "looking at a wrapped key")
+            throw counted(error, while: "looking at a wrapped key")
         }
     }
 
@@ -308,7 +311,7 @@ final class KeyTable: Sendable {
         do throws(KeyError) {
             return try await provider.decryptDataKey(row.wrapped, context: context(of: row))
         } catch {
-            throw StoreError(error, while: "opening a data key")
+            throw counted(error, while: "opening a data key")
         }
     }
 
@@ -323,7 +326,7 @@ final class KeyTable: Sendable {
             // Whoever names the default key means what everybody else has who named none.
             return key.aliases.contains(KeyReference.defaultAlias) ? nil : key.id
         } catch {
-            throw StoreError(error, while: "looking up a customer key")
+            throw counted(error, while: "looking up a customer key")
         }
     }
 
@@ -337,9 +340,13 @@ final class KeyTable: Sendable {
     }
 
     func row(_ slot: UInt32) async throws(StoreError) -> KeyRow {
-        try await pool.run { [index] (_) throws(StoreError) in
-            try Self.row(slot, in: index)
+        // A result, not an error of the job: the caller knows whether the bucket was deleted.
+        let result = await pool.run { [index] _ in
+            Result { () throws(StoreError) in
+                try Self.row(slot, in: index)
+            }
         }
+        return try result.get()
     }
 
     /// The row of a slot. Blocking.
@@ -382,6 +389,9 @@ final class KeyTable: Sendable {
 
     // MARK: -
 
+    /// How many keys are open in memory.
+    var cachedCount: Int { cache.withLock { $0.entries.count } }
+
     private var epoch: UInt64 { cache.withLock { $0.epoch } }
 
     private func cached(_ slot: UInt32, _ purpose: Purpose) -> Opened? {
@@ -394,6 +404,7 @@ final class KeyTable: Sendable {
                 cache.entries[slot] = nil
                 return nil
             }
+            metrics.countKeyCacheHit()
             return entry.opened
         }
     }
@@ -411,6 +422,12 @@ final class KeyTable: Sendable {
             cache.entries[slot] = Entry(
                 opened: opened, purpose: purpose, expiresAt: now + lifetime)
         }
+    }
+
+    private func counted(_ error: KeyError, while doing: String) -> StoreError {
+        let error = StoreError(error, while: doing)
+        metrics.count(error)
+        return error
     }
 
     private static func reference(_ customerKey: KeyID?) -> KeyReference {

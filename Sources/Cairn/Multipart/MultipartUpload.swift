@@ -143,7 +143,7 @@ public final class MultipartUpload: Sendable {
         let blob = try await bucket.openBlob(digest)
         let (session, part) = try await beginPart(number, expecting: nil)
         do throws(StoreError) {
-            for try await buffer in blob.bytes() { try await session.append(buffer.span) }
+            for try await buffer in blob.bytesWithin { try await session.append(buffer.span) }
         } catch {
             await discard(session)
             throw error

@@ -88,7 +88,7 @@ extension StoreOpening {
     /// The engine of the store on a new index that has all but the chunks.
     func runOnNewIndex(_ report: inout RepairReport) async throws(StoreError) -> Engine {
         try configuration.check()
-        let pool = try WorkerPool(count: configuration.workerCount, random: seams.random)
+        let pool = try makePool()
         do throws(StoreError) {
             let storeID = try await pool.run { (_) throws(StoreError) in
                 try existingStoreID()

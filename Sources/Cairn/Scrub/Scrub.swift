@@ -28,6 +28,7 @@ struct Scrub {
             try await pace.keep(report.byteCount, "the scrub")
         }
         report.isRoundComplete = true
+        engine.metrics.countScrubRound()
         try await setCursor(nil)
         return report
     }
@@ -42,6 +43,7 @@ struct Scrub {
         }
         report.segmentCount += 1
         report.byteCount += byteCount
+        engine.metrics.countScrubbed(byteCount)
         guard !damage.isEmpty else { return }
         var hit = [Bool](repeating: false, count: damage.count)
         for (id, placement) in try await chunks(of: segment) {
@@ -53,9 +55,12 @@ struct Scrub {
             let isNews = try await engine.transact { (transaction) throws(StoreError) in
                 try transaction.quarantine(id, at: location)
             }
-            if isNews { report.damagedChunkCount += 1 }
+            guard isNews else { continue }
+            report.damagedChunkCount += 1
+            engine.metrics.countDamagedChunk()
         }
         report.unusedDamageCount += UInt64(hit.count { !$0 })
+        engine.metrics.countUnusedDamage(hit.count { !$0 })
     }
 
     private static func read(

@@ -23,6 +23,7 @@ final class Engine: Sendable {
     let keyring: KeyringHolder?
     /// Seals what the store must read without any customer's key: reference lists, bucket rows.
     let storeKey: SecretBytes
+    let metrics: StoreMetrics
     let pool: WorkerPool
     let committer: GroupCommitter
     let clock: any StoreClock
@@ -60,6 +61,7 @@ final class Engine: Sendable {
         self.audit = audit
         self.keyring = keyring
         self.storeKey = storeKey
+        metrics = pool.metrics
         self.pool = pool
         self.committer = committer
         self.clock = clock

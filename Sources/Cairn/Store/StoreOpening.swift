@@ -10,11 +10,13 @@ struct StoreOpening: Sendable {
     let seams: StoreSeams
     let customerKeys: CustomerKeySource
     let configuration: StoreConfiguration
+    /// For the factory of metrics that the task has which opens the store.
+    let metrics = StoreMetrics()
 
     /// The engine of the open store. The caller holds the store's lock.
     func run() async throws(StoreError) -> Engine {
         try configuration.check()
-        let pool = try WorkerPool(count: configuration.workerCount, random: seams.random)
+        let pool = try makePool()
         do throws(StoreError) {
             return try await open(pool)
         } catch {
@@ -24,6 +26,15 @@ struct StoreOpening: Sendable {
     }
 
     // MARK: -
+
+    func makePool() throws(StoreError) -> WorkerPool {
+        try WorkerPool(
+            count: configuration.workerCount, random: seams.random, metrics: metrics)
+    }
+
+    private func metered(_ provider: any KeyProvider) -> any KeyProvider {
+        MeteredKeyProvider(base: provider, metrics: metrics.keyProvider)
+    }
 
     private func open(_ pool: WorkerPool) async throws(StoreError) -> Engine {
         let (storeID, isNew) = try await pool.run { (_) throws(StoreError) in try identify() }
@@ -53,7 +64,7 @@ struct StoreOpening: Sendable {
     ) async throws(StoreError) -> Engine {
         let audit = AuditRecorder(pool: pool)
         let keys = KeyTable(
-            storeID: storeID, provider: AuditedProvider(base: provider, recorder: audit),
+            storeID: storeID, provider: AuditedProvider(base: metered(provider), recorder: audit),
             index: index, pool: pool, clock: seams.clock,
             lifetime: configuration.keyCacheLifetime)
         let row = try await pool.run { (_) throws(StoreError) in try readStoreRow(index) }
@@ -93,7 +104,8 @@ struct StoreOpening: Sendable {
             disk: seams.disk, index: index, segments: segments, catalogue: catalogue,
             segmentByteCount: seams.segments.segmentByteCount, keys: keys, audit: audit,
             keyring: provider as? KeyringHolder, storeKey: storeKey, pool: pool,
-            committer: try GroupCommitter(index: index, segments: segments, catalogue: catalogue),
+            committer: try GroupCommitter(
+                index: index, segments: segments, catalogue: catalogue, metrics: metrics),
             ledger: ledger, clock: seams.clock, random: seams.random)
     }
 
@@ -229,8 +241,8 @@ struct StoreOpening: Sendable {
         _ storeID: Octets16, _ provider: any KeyProvider, _ index: any Index, _ pool: WorkerPool
     ) async throws(StoreError) {
         let keys = KeyTable(
-            storeID: storeID, provider: provider, index: index, pool: pool, clock: seams.clock,
-            lifetime: configuration.keyCacheLifetime)
+            storeID: storeID, provider: metered(provider), index: index, pool: pool,
+            clock: seams.clock, lifetime: configuration.keyCacheLifetime)
         let now = seams.clock.now()
         let store = StoreRow(storeID: storeID, createdAt: now, chunker: .version1)
         let storeKey = try await keys.generate(.store, owner: storeID)

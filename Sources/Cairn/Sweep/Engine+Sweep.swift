@@ -135,8 +135,10 @@ extension Engine {
             (transaction) throws(StoreError) -> ([NodeReferences], [ChunkID]) in
             try transaction.sweep(candidates) { doomed.contains($0) }
         }
+        let byteCount = freed.reduce(0) { $0 + $1.byteCount }
+        metrics.countSwept(chunkCount: freed.count, byteCount: byteCount)
         report.chunkCount += UInt64(freed.count)
-        report.byteCount += freed.reduce(0) { $0 + $1.byteCount }
+        report.byteCount += byteCount
         report.leasedCount += UInt64(dead.count - condemned.count)
         report.damagedCount += UInt64(
             candidates.count { if case .damaged = $0.state { true } else { false } })

@@ -108,7 +108,7 @@ extension Engine {
             builder: state.builder, reservation, row: row)
         // The tail was received but never hashed: it takes the way of any other bytes.
         let tail = state.tail
-        try await session.append(tail.span)
+        try await session.take(tail.span)
         return session
     }
 

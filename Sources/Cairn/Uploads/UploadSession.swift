@@ -122,6 +122,7 @@ public final class UploadSession: Sendable {
                 rest = bytes.extracting(known...)
             }
             try await take(rest)
+            engine.metrics.countReceived(rest.count)
         } catch {
             throw await finishIfFailed(error)
         }
@@ -395,6 +396,7 @@ public final class UploadSession: Sendable {
     // After a failure of the pipeline the handle is finished, and the session can be resumed from
     // its last checkpoint. Nothing is left to go on with in a bucket that was deleted.
     private func finishIfFailed(_ error: StoreError) async -> StoreError {
+        engine.metrics.count(error)
         if pipeline.hasFailed || error.code == .bucketUnknown { await finish() }
         return error
     }
@@ -409,7 +411,7 @@ public final class UploadSession: Sendable {
 
     // MARK: - Taking bytes
 
-    private func take(_ bytes: Span<UInt8>) async throws(StoreError) {
+    func take(_ bytes: Span<UInt8>) async throws(StoreError) {
         let receivedByteCount = state.withLock { $0.receivedByteCount }
         try reservation.grow(to: receivedByteCount + UInt64(bytes.count))
         var rest = bytes

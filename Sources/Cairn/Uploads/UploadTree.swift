@@ -20,6 +20,7 @@ struct UploadTree: Sendable {
     ) throws(StoreError) {
         // Counted before anything can fail, so that every hold is in the ledger.
         for chunk in placed { ledger.count(chunk) }
+        placer.engine.metrics.countDuplicates(of: chunks, placed)
         for (chunk, placed) in zip(chunks, placed) {
             let count = chunk.range.count
             byteCountSinceCheckpoint += UInt64(count)

@@ -212,7 +212,7 @@ private struct Verifier {
         }
         var sha256 = SHA256()
         var sha512 = SHA512()
-        for try await buffer in blob.bytes() {
+        for try await buffer in blob.bytesWithin {
             report.checkedByteCount += UInt64(buffer.count)
             switch digest.algorithm {
             case .sha256: sha256.update(buffer.span)
