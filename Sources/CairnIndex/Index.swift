@@ -60,6 +60,10 @@ public protocol Index: IndexReader, Sendable {
     /// Concurrent callers share the work.
     func sync() throws(IndexError)
 
+    /// Fails as the next commit would for an earlier failure. An index that cannot tell without a
+    /// sync does one; that is the default.
+    func checkWritable() throws(IndexError)
+
     /// Syncs and closes. Waits for calls under way; snapshots and transactions left over are dead.
     ///
     /// Throws what the last sync throws; the index is closed even then. A second call does nothing.
@@ -85,6 +89,11 @@ public protocol Index: IndexReader, Sendable {
 
     /// Figures for operators.
     func statistics() throws(IndexError) -> IndexStatistics
+}
+
+extension Index {
+    /// Syncs.
+    public func checkWritable() throws(IndexError) { try sync() }
 }
 
 /// The rows of a table whose keys begin alike.

@@ -51,6 +51,7 @@ struct `On a full disk an index in RocksDB` {
                 try await disk.fill()
                 durable.formUnion(Self.commitUntilRefused(index, round: round))
                 #expect(throws: IndexError(.outOfSpace, "")) { try index.sync() }
+                #expect(throws: IndexError(.outOfSpace, "")) { try index.checkWritable() }
                 // Reads go on.
                 _ = try index.scan(Self.first, from: [], before: nil, limit: 10)
                 try disk.free()
@@ -58,6 +59,7 @@ struct `On a full disk an index in RocksDB` {
                 #expect(
                     try await SmallFileSystem.retry { (try? Self.commit(index, number)) != nil })
                 durable.insert(number)
+                try index.checkWritable()
             }
             // As a kill would leave it: everything that was durable is in the copy too.
             let copy = disk.path + "/copy"

@@ -235,6 +235,15 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: SmallFileSystem.isAvailable, "only root can mount file systems"))
+    func `a file system that admits no writes is told without one`() async throws {
+        try await SmallFileSystem.with(.tmpfs, mebibytes: 4) { fileSystem in
+            #expect(try !LocalDisk(root: fileSystem.path).isReadOnly())
+            try await fileSystem.makeReadOnly()
+            #expect(try LocalDisk(root: fileSystem.path).isReadOnly())
+        }
+    }
+
     @Test func `each error number has the code that a caller acts upon`() {
         let expected: [(CInt, DiskError.Code)] = [
             (ENOSPC, .outOfSpace), (EDQUOT, .outOfSpace), (EIO, .io), (ENOENT, .notFound),

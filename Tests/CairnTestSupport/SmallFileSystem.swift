@@ -55,6 +55,11 @@ public struct SmallFileSystem: Sendable {
         try await ChildProcess(["/bin/dd", "if=/dev/zero", "of=\(filler)", "bs=64k"]).end()
     }
 
+    /// Lets it take no more writes; nobody may have a file open for writing.
+    public func makeReadOnly() async throws {
+        try await Self.run("/bin/mount", "-o", "remount,ro", path)
+    }
+
     /// Gives back what ``fill()`` has taken.
     public func free() throws { try FileManager.default.removeItem(atPath: filler) }
 

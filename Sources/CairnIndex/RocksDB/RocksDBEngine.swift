@@ -126,6 +126,11 @@ final class RocksDBEngine: @unchecked Sendable {
         try withDatabase { database throws(IndexError) in try sync(database) }
     }
 
+    /// Throws while an earlier failure stands.
+    func checkWritable() throws(IndexError) {
+        try withDatabase { database throws(IndexError) in try checkHealth(database) }
+    }
+
     /// Syncs and closes.
     ///
     /// See ``Index/close()``.

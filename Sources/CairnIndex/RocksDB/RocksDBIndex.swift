@@ -97,6 +97,11 @@ public final class RocksDBIndex: Index {
     /// See ``Index``.
     public func sync() throws(IndexError) { try engine.sync() }
 
+    /// Fails while an earlier failure stands.
+    ///
+    /// See ``Index``.
+    public func checkWritable() throws(IndexError) { try engine.checkWritable() }
+
     /// Syncs and closes.
     ///
     /// See ``Index``.

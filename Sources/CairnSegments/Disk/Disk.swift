@@ -57,11 +57,17 @@ public protocol Disk: Sendable {
 
     /// How many bytes can still be written.
     func freeByteCount() throws(DiskError) -> UInt64
+
+    /// Whether the file system admits no writes, as far as it tells without one.
+    func isReadOnly() throws(DiskError) -> Bool
 }
 
 extension Disk {
     /// False: by default a disk cannot.
     public func link(_ path: String, into target: any Disk) throws(DiskError) -> Bool { false }
+
+    /// False: by default a disk tells by a failing write.
+    public func isReadOnly() throws(DiskError) -> Bool { false }
 }
 
 /// An open file.

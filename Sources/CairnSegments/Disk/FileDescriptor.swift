@@ -214,6 +214,12 @@ struct FileDescriptor: ~Copyable, Sendable {
         return UInt64(status.f_bavail) * UInt64(status.f_frsize)
     }
 
+    borrowing func isReadOnly() throws(DiskError) -> Bool {
+        var status = statvfs()
+        _ = try Self.retrying("asking for the mount") { unsafe Glibc.fstatvfs(number, &status) }
+        return status.f_flag & UInt(ST_RDONLY) != 0
+    }
+
     // MARK: Names
 
     borrowing func createDirectory(_ name: String) throws(DiskError) {

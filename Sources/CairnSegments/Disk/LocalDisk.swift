@@ -128,6 +128,9 @@ public struct LocalDisk: Disk {
         try root.directory.freeByteCount()
     }
 
+    /// See ``Disk/isReadOnly()``.
+    public func isReadOnly() throws(DiskError) -> Bool { try root.directory.isReadOnly() }
+
     // MARK: -
 
     // Kept open from the first sync on, so that a later one cannot fail for want of a descriptor:

@@ -114,6 +114,10 @@ package final class LocalSegmentStore: SegmentStore {
         monitor.withLock { $0.finishSyncing(goal) }
     }
 
+    package func checkWritable() throws(SegmentError) {
+        try monitor.withLock { (state) throws(SegmentError) in try state.requireWritable() }
+    }
+
     // MARK: -
 
     private static func createDirectory(

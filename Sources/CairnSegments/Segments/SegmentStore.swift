@@ -40,6 +40,11 @@ package protocol SegmentStore: Sendable {
     ///   the store is reopened, since nobody can know which bytes are safe.
     func sync() throws(SegmentError)
 
+    /// Fails as the next append and sync would for an earlier failure. Waits for no disk.
+    ///
+    /// - Throws: ``SegmentError``, as ``sync()``.
+    func checkWritable() throws(SegmentError)
+
     /// Reads what an append returned, also before it was synced or written.
     ///
     /// - Parameter bytes: Exactly as long as the location says.
