@@ -4,15 +4,19 @@ import Cairn
 import CairnCore
 import CairnServer
 import CairnTestSupport
+import CoreMetrics
 import Logging
 import NIOCore
 import NIOHTTP1
+import Synchronization
 
 /// A registry server that listens on loopback, and a client of it.
 struct ServerKit: Sendable {
     let directory: TemporaryDirectory
     let store: Store
     let port: Int
+    /// Where metrics are served; 0 when they are not.
+    let metricsPort: Int
     let client: HTTPClient
 
     var storePath: String { directory.path("store") }
@@ -20,7 +24,7 @@ struct ServerKit: Sendable {
 
     /// Runs a server for the time of `body`, then stops it in order and closes the store.
     static func run<Result>(
-        in directory: TemporaryDirectory? = nil,
+        in directory: TemporaryDirectory? = nil, exporter: OpenMetricsExporter? = nil,
         store configureStore: (inout StoreConfiguration) -> Void = { _ in },
         _ configure: (inout ServerConfiguration) -> Void = { _ in },
         _ body: (ServerKit) async throws -> Result
@@ -28,20 +32,28 @@ struct ServerKit: Sendable {
         let directory = try directory ?? TemporaryDirectory()
         var storeConfiguration = StoreConfiguration()
         configureStore(&storeConfiguration)
-        let store = try await Store.open(
-            at: directory.path("store"), configuration: storeConfiguration)
+        let store = try await withMetricsFactory(exporter ?? NOOPMetricsHandler.instance) {
+            try await Store.open(at: directory.path("store"), configuration: storeConfiguration)
+        }
         var configuration = ServerConfiguration()
         configuration.port = 0
         configuration.adminSocketPath =
             directory.path("store") + "/" + AdminConnection.socketName
+        if exporter != nil { configuration.metricsPort = 0 }
         configure(&configuration)
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        let server = RegistryServer(store, configuration: configuration, logger: logger)
+        let server = RegistryServer(
+            store, configuration: configuration, logger: logger, metrics: exporter)
+        let metricsPort = Atomic(0)
         let (ports, feed) = AsyncStream.makeStream(of: Int.self)
         let task = Task {
             defer { feed.finish() }
-            try await server.run { feed.yield($0) }
+            try await server.run {
+                feed.yield($0)
+            } onMetricsReady: {
+                metricsPort.store($0, ordering: .relaxed)
+            }
         }
         var clientConfiguration = HTTPClient.Configuration()
         // Many tests run at once: a hundred requests may wait long for their turn.
@@ -60,7 +72,9 @@ struct ServerKit: Sendable {
                 throw Missing(what: "port")
             }
             let result = try await body(
-                ServerKit(directory: directory, store: store, port: port, client: client))
+                ServerKit(
+                    directory: directory, store: store, port: port,
+                    metricsPort: metricsPort.load(ordering: .relaxed), client: client))
             try await stop()
             return result
         } catch {

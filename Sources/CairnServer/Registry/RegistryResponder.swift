@@ -19,6 +19,8 @@ struct RegistryResponder: HTTPResponder {
     let uploads: UploadTable
     let blobByteCountMax: UInt64
     let pace: BodyPace
+    let operations: Operations
+    let metrics: RequestMetrics
 
     @Sendable func respond(
         to request: Request, context: ServerContext
@@ -26,8 +28,9 @@ struct RegistryResponder: HTTPResponder {
         let start = ContinuousClock.now
         var response: Response
         var cause: (any Error)?
+        var kind: RouteKind?
         do {
-            response = try await route(request, context)
+            response = try await route(request, context, &kind)
         } catch {
             let failure = Self.failure(error)
             cause = failure.cause
@@ -38,12 +41,18 @@ struct RegistryResponder: HTTPResponder {
         response.headers[.xContentTypeOptions] = "nosniff"
         if request.method == .head { response = response.createHeadResponse() }
         log(request, response, cause, ContinuousClock.now - start, context.logger)
+        if let kind { metrics.count(kind, request.method, &response, since: start) }
         return response
     }
 
     // MARK: -
 
-    private func route(_ request: Request, _ context: ServerContext) async throws -> Response {
+    /// - Parameter kind: told as soon as it is known; nil for what is no request to the registry.
+    private func route(
+        _ request: Request, _ context: ServerContext, _ kind: inout RouteKind?
+    ) async throws -> Response {
+        if let answer = try await operations.answer(request) { return answer }
+        kind = .other
         guard request.uri.string.utf8.count <= Self.targetByteCountMax else {
             throw Failure(
                 .uriTooLong, "UNSUPPORTED",
@@ -53,6 +62,7 @@ struct RegistryResponder: HTTPResponder {
         guard let query = Query(request.uri.query ?? "") else {
             throw Failure(.badRequest, "UNSUPPORTED", "The query is malformed.")
         }
+        kind = RouteKind(target, request.method)
         let call = RegistryCall(responder: self, request: request, query: query, context: context)
         switch target {
         case .version: return try call.version()

@@ -1,6 +1,7 @@
 // Part of Cairn, a content-addressed blob store.
 public import Cairn
 internal import CairnRegistry
+internal import CoreMetrics
 internal import Glibc
 internal import Hummingbird
 internal import HummingbirdCore
@@ -14,12 +15,23 @@ public struct RegistryServer: Sendable {
     private let store: Store
     private let configuration: ServerConfiguration
     private let logger: Logger
+    private let exporter: OpenMetricsExporter?
+    private let metrics: RequestMetrics
 
-    /// Makes a server; ``run(onReady:)`` starts it.
-    public init(_ store: Store, configuration: ServerConfiguration, logger: Logger) {
+    /// Makes a server; ``run(onReady:onMetricsReady:)`` starts it.
+    ///
+    /// - Parameter metrics: what ``ServerConfiguration/metricsPort`` serves, and gets the figures
+    ///   of the server; open the store with it too. Nil leaves them to the factory of
+    ///   `MetricsSystem` in the task of the caller.
+    public init(
+        _ store: Store, configuration: ServerConfiguration, logger: Logger,
+        metrics: OpenMetricsExporter? = nil
+    ) {
         self.store = store
         self.configuration = configuration
         self.logger = logger
+        exporter = metrics
+        self.metrics = RequestMetrics(metrics ?? MetricsSystem.factory)
     }
 
     /// Serves until the process is told to stop (SIGTERM, SIGINT) or the task is cancelled.
@@ -28,19 +40,28 @@ public struct RegistryServer: Sendable {
     /// sessions are suspended, so that clients go on with them after a restart. The store stays
     /// open.
     ///
-    /// - Parameter onReady: called once with the TCP port when connections are accepted there
-    ///   and on the admin socket.
+    /// - Parameters:
+    ///   - onReady: called once with the TCP port when connections are accepted there, at the port
+    ///     for metrics and on the admin socket.
+    ///   - onMetricsReady: called before that with the port for metrics, if there is to be one.
     /// - Throws: what the listener throws, for example when the port is taken.
-    public func run(onReady: @escaping @Sendable (Int) -> Void) async throws {
+    public func run(
+        onReady: @escaping @Sendable (Int) -> Void,
+        onMetricsReady: @escaping @Sendable (Int) -> Void = { _ in }
+    ) async throws {
         let uploads = UploadTable(openCountMax: configuration.openUploadCountMax)
         let path = configuration.adminSocketPath
-        let readiness = Readiness(listenerCount: path == nil ? 1 : 2, onReady)
+        let otherCount = (path == nil ? 0 : 1) + (configuration.metricsPort == nil ? 0 : 1)
+        let readiness = Readiness(listenerCount: 1 + otherCount, onReady)
         // Stopped from the last to the first: clients of the registry first, while
         // administrators can still look.
         var services: [any Service] = []
         if let path {
             Self.removeSocket(path)
             services.append(adminService(path, uploads, readiness))
+        }
+        if let port = configuration.metricsPort {
+            services.append(metricsService(port, readiness, onMetricsReady))
         }
         services.append(Maintenance(store: store, configuration: configuration, logger: logger))
         services.append(registryService(uploads, readiness))
@@ -68,7 +89,8 @@ public struct RegistryServer: Sendable {
             responder: RegistryResponder(
                 registry: registry, uploads: uploads,
                 blobByteCountMax: configuration.blobByteCountMax,
-                pace: BodyPace(window: configuration.bodyWindow)),
+                pace: BodyPace(window: configuration.bodyWindow),
+                operations: Operations(store: store, exporter: nil), metrics: metrics),
             server: .http1(configuration: channel),
             configuration: .init(
                 address: .hostname(configuration.host, port: configuration.port),
@@ -77,6 +99,27 @@ public struct RegistryServer: Sendable {
             onServerRunning: { readiness.accepts(port: $0.localAddress?.port ?? 0) },
             logger: quiet)
     }
+
+    private func metricsService(
+        _ port: Int, _ readiness: Readiness, _ onMetricsReady: @escaping @Sendable (Int) -> Void
+    ) -> any Service {
+        Application(
+            responder: OperationsResponder(
+                operations: Operations(store: store, exporter: exporter)),
+            server: .http1(configuration: channel),
+            configuration: .init(
+                address: .hostname(configuration.metricsHost, port: port),
+                availableConnectionsDelegate: MaximumAvailableConnections(
+                    Self.metricsConnectionCountMax, logger: quiet)),
+            onServerRunning: {
+                onMetricsReady($0.localAddress?.port ?? 0)
+                readiness.accepts(port: nil)
+            },
+            logger: quiet)
+    }
+
+    /// Collectors of metrics and probes are few.
+    private static let metricsConnectionCountMax = 16
 
     /// How a connection is read: heads are bounded, and one that idles is closed, well after a
     /// body that stops has been answered.

@@ -10,6 +10,11 @@ public struct ServerConfiguration: Hashable, Sendable {
     public var port = 5000
     /// Where the socket for administration is made, mode 0600; nil makes none.
     public var adminSocketPath: String?
+    /// The address to serve metrics at, to whoever can reach it; loopback, unless that is meant.
+    public var metricsHost = "127.0.0.1"
+    /// The TCP port for metrics, never that of the registry; 0 takes any free one, nil serves
+    /// none.
+    public var metricsPort: Int?
     /// How the registry behaves.
     public var registry = RegistryConfiguration()
     /// The largest blob in bytes that a client may upload: 1 TiB.
