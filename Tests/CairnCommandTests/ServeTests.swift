@@ -1,5 +1,6 @@
 // Part of Cairn, a content-addressed blob store.
 import Foundation
+import FoundationNetworking
 import Testing
 
 @Suite struct `Commands beside a running server` {
@@ -62,6 +63,32 @@ import Testing
         #expect(line.contains("127.0.0.1:"))
         #expect(!line.contains(":0 "))
         #expect(await server.stop() == 0)
+    }
+
+    @Test func `metrics are served at an address of their own when one is given`() async throws {
+        let tool = try CairnTool()
+        let server = try BackgroundProcess(
+            tool,
+            ["serve", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--json"])
+        let line = try object(await server.firstLine())
+        let address = try #require(line["address"] as? String)
+        let metricsAddress = try #require(line["metricsAddress"] as? String)
+        #expect(metricsAddress != address)
+        _ = try await tool.succeed("bucket", "create", "app/web")
+        _ = try await tool.succeed("put", "app/web", "-", input: noise(1000))
+        let text = try await get("http://\(metricsAddress)/metrics")
+        #expect(text.contains("\ncairn_received_bytes_total 1000\n"))
+        #expect(text.hasSuffix("# EOF\n"))
+        #expect(try await get("http://\(address)/ready") == #"{"status":"ready"}"#)
+        #expect(try await !get("http://\(address)/metrics").contains("cairn_"))
+        #expect(await server.stop() == 0)
+        let plain = try await tool.run("serve", "--metrics", "9090")
+        #expect(plain.exitCode == 64)
+    }
+
+    private func get(_ url: String) async throws -> String {
+        let (data, _) = try await URLSession.shared.data(from: try #require(URL(string: url)))
+        return String(decoding: data, as: UTF8.self)
     }
 
     @Test func `a port that is taken is a failure and not a silence`() async throws {

@@ -201,6 +201,7 @@ enum Document {
     /// A server that accepts connections.
     struct Serving: Encodable {
         let address: String
+        let metricsAddress: String?
         let store: String
         let processID: Int32
     }

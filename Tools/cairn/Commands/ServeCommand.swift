@@ -3,8 +3,10 @@ internal import ArgumentParser
 internal import Cairn
 internal import CairnRegistry
 internal import CairnServer
+internal import CoreMetrics
 internal import FoundationEssentials
 internal import Logging
+internal import Synchronization
 
 /// Serves the store as an image registry.
 struct ServeCommand: StoreCommand {
@@ -26,6 +28,12 @@ struct ServeCommand: StoreCommand {
 
     @Option(
         help: ArgumentHelp(
+            "Serve metrics to everybody who reaches this address (default: nobody).",
+            valueName: "host:port"))
+    var metrics: ListenAddress?
+
+    @Option(
+        help: ArgumentHelp(
             "Remove blobs that no manifest has named for so long (default: never).",
             valueName: "hours"))
     var blobLease: Int?
@@ -38,21 +46,36 @@ struct ServeCommand: StoreCommand {
     }
 
     func perform() async throws {
-        let store = try await options.openStore(options.unlock())
+        let exporter = metrics.map { _ in OpenMetricsExporter() }
+        let store = try await openStore(countedBy: exporter)
         do {
-            try await serve(store)
+            try await serve(store, exporter)
         } catch {
             // The first failure is the one to report.
             try? await store.close()
-            throw CommandFailure(code: "listen", message: "cannot serve on \(listen): \(error)")
+            let addresses = [listen, metrics].compactMap { $0?.description }
+            throw CommandFailure(
+                code: "listen",
+                message: "cannot serve on \(addresses.joined(separator: " and ")): \(error)")
         }
         try await store.close()
     }
 
-    private func serve(_ store: Store) async throws {
+    // The factory of the task counts for what is opened in it.
+    private func openStore(countedBy exporter: OpenMetricsExporter?) async throws -> Store {
+        let unlock = try options.unlock()
+        guard let exporter else { return try await options.openStore(unlock) }
+        return try await withMetricsFactory(exporter) { try await options.openStore(unlock) }
+    }
+
+    private func serve(_ store: Store, _ exporter: OpenMetricsExporter?) async throws {
         var configuration = ServerConfiguration()
         configuration.host = listen.host
         configuration.port = listen.port
+        if let metrics {
+            configuration.metricsHost = metrics.host
+            configuration.metricsPort = metrics.port
+        }
         if let blobLease {
             configuration.registry.blobLifetime = .leased(.seconds(blobLease * 3600))
         }
@@ -64,23 +87,32 @@ struct ServeCommand: StoreCommand {
             try Descriptor.standardError.write(Array(note.utf8))
         }
         let server = RegistryServer(
-            store, configuration: configuration, logger: Logger(label: "cairn"))
+            store, configuration: configuration, logger: Logger(label: "cairn"), metrics: exporter)
         let (host, directory, json) = (listen.host, options.directory, options.json)
+        let metricsHost = configuration.metricsHost
+        let metricsPort = Mutex<Int?>(nil)
         try await server.run { port in
+            let metrics = metricsPort.withLock { $0 }.map {
+                ListenAddress(host: metricsHost, port: $0)
+            }
             // Whoever started the server and closed its output does not need the line.
-            try? Self.announce(ListenAddress(host: host, port: port), directory, asJSON: json)
+            try? Self.announce(
+                ListenAddress(host: host, port: port), metrics, directory, asJSON: json)
+        } onMetricsReady: { port in
+            metricsPort.withLock { $0 = port }
         }
     }
 
     private static func announce(
-        _ address: ListenAddress, _ directory: String, asJSON json: Bool
+        _ address: ListenAddress, _ metrics: ListenAddress?, _ directory: String, asJSON json: Bool
     ) throws {
         guard json else {
-            return try Output.line("cairn serves \(directory) on http://\(address)")
+            let end = metrics.map { ", metrics on http://\($0)/metrics" } ?? ""
+            return try Output.line("cairn serves \(directory) on http://\(address)\(end)")
         }
         try Output.json(
             Document.Serving(
-                address: address.description, store: directory,
-                processID: ProcessInfo.processInfo.processIdentifier))
+                address: address.description, metricsAddress: metrics?.description,
+                store: directory, processID: ProcessInfo.processInfo.processIdentifier))
     }
 }
