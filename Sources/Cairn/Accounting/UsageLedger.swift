@@ -16,6 +16,7 @@ final class UsageLedger: Sendable {
     /// How many days are kept for bills.
     let meteredDayCount: UInt32
     private let storeID: Octets16
+    private let metrics: StoreMetrics
     private let sealingKey: SealingKey
     private let context: Mutex<WorkerContext>
     // Which storage an account has used up.
@@ -24,8 +25,9 @@ final class UsageLedger: Sendable {
 
     init(
         storeID: Octets16, sealingKey: SealingKey, clock: any StoreClock, random: any RandomSource,
-        notBefore last: Timestamp, meteredDayCount: UInt32
+        notBefore last: Timestamp, meteredDayCount: UInt32, metrics: StoreMetrics
     ) throws(StoreError) {
+        self.metrics = metrics
         self.meteredDayCount = meteredDayCount
         meterClock = MeterClock(clock, notBefore: last)
         self.storeID = storeID
@@ -90,7 +92,7 @@ final class UsageLedger: Sendable {
         let settings = try sealed.map { (bytes) throws(StoreError) in try openQuota(bytes, of: id) }
         let node = UsageNode(
             id, kind, parent: parent, row ?? UsageRow(beginningAt: meterClock.now()),
-            settings ?? .none)
+            settings ?? .none, metrics)
         nodes.withLock { nodes in
             if nodes.count >= Self.idleCountMax { Self.dropIdle(&nodes) }
             nodes[id] = node

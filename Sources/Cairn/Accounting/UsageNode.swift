@@ -78,7 +78,13 @@ final class UsageNode: Sendable {
     let parent: UsageNode?
     let state: Mutex<State>
 
-    init(_ id: Octets16, _ kind: Kind, parent: UsageNode?, _ row: UsageRow, _ settings: QuotaRow) {
+    private let metrics: StoreMetrics
+
+    init(
+        _ id: Octets16, _ kind: Kind, parent: UsageNode?, _ row: UsageRow, _ settings: QuotaRow,
+        _ metrics: StoreMetrics
+    ) {
+        self.metrics = metrics
         self.id = id
         self.kind = kind
         self.parent = parent
@@ -253,7 +259,8 @@ final class UsageNode: Sendable {
     }
 
     private func exceeded(_ limit: Quota.Limit, _ most: UInt64) -> StoreError {
-        StoreError(
+        metrics.countQuotaDenial(limit: limit.name)
+        return StoreError(
             .quotaExceeded, "the quota of the \(scope.name) is reached: \(limit.name) \(most)")
     }
 }
