@@ -6,14 +6,14 @@ internal import CairnIndex
 extension Account {
     /// What the account has held in a month, down to buckets and days, as of one moment.
     ///
-    /// Days are those of the store's meter: between two openings of the store its time goes with the
-    /// time that has passed, whatever is done to the clock, and it never runs backwards. Should the
-    /// index be lost, what a bucket has after the repair is taken to have been there since the last
-    /// day on which it is known to have changed.
+    /// Days are those of the store's meter: between two openings of the store its time goes with
+    /// the time that has passed, whatever is done to the clock, and it never runs backwards. Should
+    /// the index be lost, what a bucket has after the repair is taken to have been there since the
+    /// last day on which it is known to have changed.
     ///
-    /// - Throws: ``StoreError`` with code `invalidArgument` (a month that has not begun, or of which
-    ///   days are not kept any more, see ``StoreConfiguration/meteredDayCount``), `cancelled`,
-    ///   `corrupted`, `io`, `closed`.
+    /// - Throws: ``StoreError`` with code `invalidArgument` (a month that has not begun, or of
+    ///   which days are not kept any more, see ``StoreConfiguration/meteredDayCount``),
+    ///   `cancelled`, `corrupted`, `io`, `closed`.
     /// - Complexity: O(buckets and the days of the month on which they changed).
     public func bill(_ month: CalendarMonth) async throws(StoreError) -> Bill {
         let now = engine.ledger.meterClock.now()

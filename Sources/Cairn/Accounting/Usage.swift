@@ -31,8 +31,8 @@ public struct Usage: Hashable, Sendable {
     public var inFlightByteCount: UInt64 = 0
 
     /// Bytes of the records in segments that the bucket has brought, after deduplication and
-    /// compression; those that wait for the sweep are among them, see ``Account/garbage()``. Blobs of at most 16 KiB lie in
-    /// the index and are not.
+    /// compression; those that wait for the sweep are among them, see ``Account/garbage()``. Blobs
+    /// of at most 16 KiB lie in the index and are not.
     public var storedByteCount: UInt64 = 0
     /// The data in these records before it was compressed.
     public var uncompressedByteCount: UInt64 = 0

@@ -64,6 +64,8 @@ public final class Account: Sendable {
             try transaction.put(domain)
             try transaction.putOwner(
                 OwnerRow(account: bucket.accountID, number: bucket.indexKeySlot), of: id)
+            // In memory from now on: the first upload need not wait for it.
+            _ = try transaction.number(of: id)
             try transaction.beginEvents(of: id)
         }
         return Bucket(id, bucket, engine, changeCount: changeCount)

@@ -15,7 +15,8 @@ extension Bucket {
     ///   - expectedByteCount: the number of bytes to come when it is known: room for them is
     ///     reserved at once.
     ///   - checksums: what is computed beside, for the object that the session becomes.
-    /// - Throws: ``StoreError`` with code `quotaExceeded`, `bucketUnknown`, `keyUnavailable`, `io`, `closed`.
+    /// - Throws: ``StoreError`` with code `quotaExceeded`, `allowanceExceeded`,
+    ///   `bucketUnknown`, `keyUnavailable`, `io`, `closed`.
     public func beginUpload(
         algorithm: Digest.Algorithm = .sha256, expectedByteCount: UInt64? = nil,
         checksums: Set<ChecksumAlgorithm> = []

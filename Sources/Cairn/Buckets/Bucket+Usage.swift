@@ -33,8 +33,8 @@ extension Bucket {
     /// A limit may be below what is there: nothing more comes in then, and deletions work.
     ///
     /// - Parameter quota: takes the place of the one before; ``Quota/unlimited`` takes it away.
-    /// - Throws: ``StoreError`` with code `invalidArgument` (a limit of 2^63 and more, or above that
-    ///   of the account), `bucketUnknown`, `outOfSpace`, `io`, `closed`.
+    /// - Throws: ``StoreError`` with code `invalidArgument` (a limit of 2^63 and more, or above
+    ///   that of the account), `bucketUnknown`, `outOfSpace`, `io`, `closed`.
     public func setQuota(_ quota: Quota) async throws(StoreError) {
         try quota.check()
         let bucketID = bucketID

@@ -32,8 +32,8 @@ public struct StoreConfiguration: Hashable, Sendable {
     /// How long a multipart upload lives that gets no parts.
     public var multipartLifetime = Duration.seconds(7 * 24 * 3600)
 
-    /// For how many days back bills can be made: 62 to 4000. Each bucket keeps about a hundred bytes
-    /// for each day on which it changed.
+    /// For how many days back bills can be made: 62 to 4000. Each bucket keeps about a hundred
+    /// bytes for each day on which it changed.
     public var meteredDayCount = 400
 
     /// The defaults, right for a registry server on a machine of its own.

@@ -200,7 +200,8 @@ public final class UploadSession: Sendable {
     ///   - lifetime: how long it stays. A blob that is there already gets the longer of both.
     /// - Throws: ``StoreError`` with code
     ///   `digestMismatch` (nothing changed: append more, commit again or cancel),
-    ///   `quotaExceeded` (the session is over), `bucketUnknown` (the bucket was deleted meanwhile), and as ``append(_:at:)``.
+    ///   `quotaExceeded` (the session is over), `bucketUnknown` (the bucket was deleted
+    ///   meanwhile), and as ``append(_:at:)``.
     @discardableResult
     public func commit(
         expecting expected: Digest? = nil, lifetime: BlobLifetime = .untilDeleted

@@ -51,9 +51,7 @@ struct AdminResponder: HTTPResponder {
                     query.bucket(), key: query["key"], deduplication: query["deduplication"]))
         case (.post, .keys):
             // A description of 8 KiB and 50 tags at most, in JSON.
-            let body = try await request.body.collect(upTo: 256 << 10)
-            let call = try AdminJSON.decode(KeyRequest.self, from: Array(body.readableBytesView))
-            return Self.json(try await access.perform(call))
+            return Self.json(try await access.perform(Self.read(KeyRequest.self, request)))
         case (.delete, .bucket):
             try await access.deleteBucket(
                 query.bucket(), withContents: query["contents"] == "delete")
@@ -73,13 +71,9 @@ struct AdminResponder: HTTPResponder {
                     query.digest(), from: query.text("from"), into: query.bucket()))
         case (.post, .objects):
             // The longest key, prefix or tags, in JSON.
-            let body = try await request.body.collect(upTo: 256 << 10)
-            let call = try AdminJSON.decode(ObjectRequest.self, from: Array(body.readableBytesView))
-            return Self.json(try await access.perform(call))
+            return Self.json(try await access.perform(Self.read(ObjectRequest.self, request)))
         case (.post, .usage):
-            let body = try await request.body.collect(upTo: 64 << 10)
-            let call = try AdminJSON.decode(UsageRequest.self, from: Array(body.readableBytesView))
-            return Self.json(try await access.perform(call))
+            return Self.json(try await access.perform(Self.read(UsageRequest.self, request)))
         case (.post, .object):
             let put = try AdminJSON.decode(ObjectPut.self, from: Array(query.text("put").utf8))
             return Self.json(
@@ -106,6 +100,15 @@ struct AdminResponder: HTTPResponder {
         case (.post, .verify): return verify(query["depth"] == "full" ? .full : .structure)
         default: throw AdminError(.protocolViolation, "The server does not know this call.")
         }
+    }
+
+    private static let callByteCountMax = 256 << 10
+
+    private static func read<Call: Decodable>(
+        _ type: Call.Type, _ request: Request
+    ) async throws -> Call {
+        let body = try await request.body.collect(upTo: callByteCountMax)
+        return try AdminJSON.decode(type, from: Array(body.readableBytesView))
     }
 
     private func put(_ request: Request, _ query: AdminQuery) async throws -> BlobInfo {

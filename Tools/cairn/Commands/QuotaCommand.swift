@@ -126,8 +126,9 @@ struct QuotaCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Print, or set, who pays for blobs that several buckets have.",
             discussion: """
-                `logical`: each of them, in full. `unique`: the one that had it first. `fairShare`: \
-                all in equal parts. Quotas follow at once, bills from the next month on.
+                `logical`: each of them, in full. `unique`: the one that had it first. \
+                `fairShare`: all in equal parts. Quotas follow at once, bills from the next month \
+                on.
                 """)
 
         @OptionGroup var options: StoreOptions
