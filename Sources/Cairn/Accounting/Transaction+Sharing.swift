@@ -21,13 +21,13 @@ extension Transaction {
         _ root: ChunkID, _ byteCount: UInt64, with bucket: BucketID
     ) throws(StoreError) {
         let bytes = Int64(clamping: byteCount)
-        if var own = try sharer(root, bucket) {
+        let (found, others) = try sharers(of: root, beside: bucket)
+        if var own = found {
             // By another digest: costs nothing more.
             own.linkCount += 1
             try put(own, root, bucket)
             return try addShared(bytes, 1, of: bucket)
         }
-        let others = try neighbours(of: bucket, root)
         let now = try moment(in: bucket)
         let own = SharerRow(
             byteCount: byteCount, share: others.isEmpty ? byteCount : 0, isOwner: others.isEmpty,
@@ -45,7 +45,8 @@ extension Transaction {
         _ root: ChunkID, _ byteCount: UInt64, with bucket: BucketID
     ) throws(StoreError) {
         let bytes = Int64(clamping: byteCount)
-        guard var own = try sharer(root, bucket) else {
+        var (found, others) = try sharers(of: root, beside: bucket)
+        guard var own = found else {
             throw StoreError(.corrupted, "a blob does not know a bucket that links it")
         }
         guard own.linkCount == 1 else {
@@ -54,7 +55,6 @@ extension Transaction {
             return try addShared(bytes, -1, of: bucket)
         }
         try delete(Tables.sharers, RowKey.sharer(root, bucket))
-        var others = try neighbours(of: bucket, root)
         if !own.isOwner { try add(.unownedBytes, of: bucket, -bytes) }
         try add(.sharedDiscount, of: bucket, -(bytes - Int64(clamping: own.share)))
         guard !others.isEmpty else { return }
@@ -99,42 +99,42 @@ extension Transaction {
         }
     }
 
-    private func sharer(
-        _ root: ChunkID, _ bucket: BucketID
-    ) throws(StoreError) -> SharerRow? {
-        try row(Tables.sharers, RowKey.sharer(root, bucket)) { (bytes) throws(CoreError) in
-            try SharerRow(decoding: bytes)
-        }
-    }
-
     private func put(
         _ row: SharerRow, _ root: ChunkID, _ bucket: BucketID
     ) throws(StoreError) {
         try put(Tables.sharers, RowKey.sharer(root, bucket), row.encoded())
     }
 
-    // Those that follow the bucket in the order of the ids, then those from the beginning on.
-    private func neighbours(
-        of bucket: BucketID, _ root: ChunkID
-    ) throws(StoreError) -> [Sharer] {
-        let own = RowKey.sharer(root, bucket)
+    // The bucket itself, if it is one, and others: all of them, or those that follow it in the order
+    // of the ids, behind the last one the first.
+    private func sharers(
+        of root: ChunkID, beside bucket: BucketID
+    ) throws(StoreError) -> (SharerRow?, [Sharer]) {
         let prefix = root.octets.bytes
-        var rows = try scan(
-            Tables.sharers, from: own + [0], prefix: prefix, limit: Self.sharerCountMax)
-        if rows.count < Self.sharerCountMax {
-            let first = try scan(
-                Tables.sharers, prefix: prefix, limit: Self.sharerCountMax - rows.count)
-            rows += first.filter { $0.key.lexicographicallyPrecedes(own) }
+        let key = RowKey.sharer(root, bucket)
+        var rows = try scan(Tables.sharers, prefix: prefix, limit: Self.sharerCountMax + 2)
+        if rows.count > Self.sharerCountMax + 1 {
+            let first = rows
+            rows = try scan(
+                Tables.sharers, from: key, prefix: prefix, limit: Self.sharerCountMax + 1)
+            rows += first.filter { $0.key.lexicographicallyPrecedes(key) }
         }
-        return try rows.map { (entry) throws(StoreError) in
-            try lower(
-                "reading a sharer of a blob",
-                core: { () throws(CoreError) in
-                    Sharer(
-                        bucket: BucketID(
-                            octets: Octets16(entry.key.span.extracting(Octets32.byteCount...))),
-                        row: try SharerRow(decoding: entry.value))
-                })
-        }
+        let sharers = try rows.map { (entry) throws(StoreError) in try Self.sharer(entry) }
+        let own = sharers.first { $0.bucket == bucket }
+        let others = sharers.filter { $0.bucket != bucket }.prefix(Self.sharerCountMax)
+        return (own?.row, Array(others))
+    }
+
+    private static func sharer(_ entry: IndexEntry) throws(StoreError) -> Sharer {
+        try lower(
+            "reading a sharer of a blob",
+            core: { () throws(CoreError) in
+                guard entry.key.count == Octets32.byteCount + Octets16.byteCount else {
+                    throw CoreError(.corrupted, "a sharer of a blob has no bucket")
+                }
+                let id = Octets16(entry.key.span.extracting(Octets32.byteCount...))
+                return Sharer(
+                    bucket: BucketID(octets: id), row: try SharerRow(decoding: entry.value))
+            })
     }
 }

@@ -13,12 +13,27 @@ package struct ByteWriter: Sendable {
     /// How many bytes were written.
     package var byteCount: Int { bytes.count }
 
-    /// Appends a number of fixed width, least significant byte first.
-    package mutating func append<Value: FixedWidthInteger>(_ value: Value) {
-        // Each step keeps the lowest byte of what is left.
-        for shift in stride(from: 0, to: Value.bitWidth, by: 8) {
-            bytes.append(UInt8(truncatingIfNeeded: value >> Value(shift)))
-        }
+    // One for each width: what is generic is not specialised for callers in other modules, and then
+    // costs a hundred times as much.
+
+    /// Appends a byte.
+    package mutating func append(_ value: UInt8) { bytes.append(value) }
+    /// Appends a number, least significant byte first.
+    package mutating func append(_ value: UInt16) { appendLittleEndian(value) }
+    /// Appends a number, least significant byte first.
+    package mutating func append(_ value: UInt32) { appendLittleEndian(value) }
+    /// Appends a number, least significant byte first.
+    package mutating func append(_ value: UInt64) { appendLittleEndian(value) }
+    /// Appends a number, least significant byte first.
+    package mutating func append(_ value: UInt128) { appendLittleEndian(value) }
+    /// Appends a number, least significant byte first.
+    package mutating func append(_ value: Int64) { appendLittleEndian(UInt64(bitPattern: value)) }
+
+    @inline(__always)
+    private mutating func appendLittleEndian<Value: FixedWidthInteger & BitwiseCopyable>(
+        _ value: Value
+    ) {
+        unsafe withUnsafeBytes(of: value.littleEndian) { unsafe bytes.append(contentsOf: $0) }
     }
 
     /// Appends bytes without their count.
