@@ -246,6 +246,82 @@ import Testing
         try await store.close()
     }
 
+    @Test(arguments: [ChargingMode.unique, .fairShare])
+    func `a deletion never fails for the quotas of those who shared`(
+        _ charging: ChargingMode
+    ) async throws {
+        let (_, store, bucket) = try await Self.bucket(.unlimited)
+        let account = store.defaultAccount
+        try await account.setCharging(charging)
+        let first = try await account.createBucket("first")
+        let second = try await account.createBucket("second")
+        let data = Self.bytes(100_000, 20)
+        let digest = try await first.put(data).digest
+        for other in [bucket, second] { try await other.mountBlob(digest, from: first) }
+        for other in [bucket, second] { try await other.setQuota(Quota(byteCount: 40_000)) }
+        try await account.setQuota(Quota(byteCount: 100_000))
+        try await first.deleteBlob(digest)
+        let usages = [try await bucket.usage(), try await second.usage()]
+        #expect(usages[0].chargedByteCount + usages[1].chargedByteCount == 100_000)
+        #expect(usages.contains { $0.chargedByteCount > 40_000 })
+        // Above its limit a bucket takes nothing more.
+        let over = usages[0].chargedByteCount > 40_000 ? bucket : second
+        #expect(await code { try await over.put([1]) } == .quotaExceeded)
+        // A bucket that goes leaves its part to the last one, with the sweep, whatever the limits.
+        let (goes, stays) = over === bucket ? ("limited", second) : ("second", bucket)
+        try await account.deleteBucket(goes, contents: .delete)
+        try await account.setQuota(Quota(byteCount: 10))
+        try await store.sweep()
+        #expect(try await stays.usage().chargedByteCount == 100_000)
+        #expect(try await stays.usage().uniqueByteCount == 100_000)
+        try await check(store)
+        try await store.close()
+    }
+
+    @Test func `lengths that no disk has are refused and harm nobody`() async throws {
+        let (_, store, bucket) = try await Self.bucket(.unlimited)
+        for length in [UInt64.max, 1 << 63, (1 << 61) + 1] as [UInt64] {
+            #expect(
+                await code { _ = try await bucket.beginUpload(expectedByteCount: length) }
+                    == .limitExceeded)
+        }
+        var open: [UploadSession] = []
+        for _ in 0..<3 {
+            open.append(try await bucket.beginUpload(expectedByteCount: 1 << 61))
+        }
+        #expect(
+            await code { _ = try await bucket.beginUpload(expectedByteCount: 1 << 61) }
+                == .limitExceeded)
+        let session = try await bucket.beginUpload()
+        #expect(await code { try session.reserve(.max) } == .limitExceeded)
+        try await session.append([1].span)
+        try await session.commit()
+        for session in open { try await session.cancel() }
+        #expect(try await bucket.usage().inFlightByteCount == 0)
+        try await store.close()
+    }
+
+    @Test func `a write that fails at its end leaves nothing behind`() async throws {
+        let (_, store, bucket) = try await Self.bucket(Quota(byteCount: 10_000_000, objectCount: 0))
+        let data = Self.bytes(3_000_000, 21)
+        let wrong = Digest.sha256(of: [1].span)
+        // Long enough for checkpoints.
+        #expect(
+            await code { _ = try await bucket.putBlob(data.span, expecting: wrong) }
+                == .digestMismatch)
+        #expect(
+            await code { _ = try await bucket.putObject("key", data.span) } == .quotaExceeded)
+        do {
+            try await bucket.putObject("key") { try await $0.append(data.span) }
+        } catch let error as StoreError {
+            #expect(error.code == .quotaExceeded)
+        }
+        let usage = try await bucket.usage()
+        #expect(usage.inFlightByteCount == 0 && usage.uploadCount == 0)
+        try await check(store)
+        try await store.close()
+    }
+
     // MARK: - Ends of sessions
 
     @Test func `room is given back by a cancel, a drop and the end of its time`() async throws {

@@ -15,7 +15,7 @@ extension Account {
     ///
     /// - Throws: ``StoreError`` with code `accountUnknown`, `outOfSpace`, `io`, `closed`.
     public func setAllowances(_ allowances: Allowances) async throws(StoreError) {
-        try await change("PutAccountAllowances") { row, _, _ in row.allowances = allowances }
+        try await change("PutAccountAllowances") { row, _ in row.allowances = allowances }
         _ = try await allowanceStatus()
     }
 
@@ -62,7 +62,8 @@ extension Account {
 
 extension Store {
     /// Looks which accounts have used up their allowances for storage: those that deny more take
-    /// effect, and end with the month, when this is called. A server does it about once a minute.
+    /// effect, and end with the month, when this is called. A server does it in each round of
+    /// upkeep.
     ///
     /// - Throws: ``StoreError`` with code `cancelled`, `corrupted`, `io`, `closed`.
     public func checkAllowances() async throws(StoreError) {
@@ -72,6 +73,7 @@ extension Store {
             for account in accounts {
                 let allowances = try await account.allowances()
                 guard allowances.privateStorage != nil || allowances.publicStorage != nil else {
+                    engine.ledger.setDenied([], of: account.row.id)
                     continue
                 }
                 _ = try await account.allowanceStatus()

@@ -16,9 +16,8 @@ extension Account {
     ///   `cancelled`, `corrupted`, `io`, `closed`.
     /// - Complexity: O(buckets and the days of the month on which they changed).
     public func bill(_ month: CalendarMonth) async throws(StoreError) -> Bill {
-        let now = engine.ledger.meterClock.now()
-        let today = Meter.day(of: now)
-        guard month <= CalendarMonth(of: now),
+        let today = Meter.day(of: engine.ledger.meterClock.now())
+        guard month <= CalendarMonth(of: Meter.start(ofDay: today)),
             today - month.firstDay <= engine.ledger.meteredDayCount
         else {
             throw StoreError(
@@ -29,6 +28,7 @@ extension Account {
         let snapshot = try await engine.read("making a bill") { (index) throws(IndexError) in
             try index.snapshot()
         }
+        let now = engine.ledger.meterClock.now()
         let charging = try await engine.settings(of: row.id.octets).charging(
             onDay: month.firstDay)
         let end = min(now, Meter.start(ofDay: month.next.firstDay))
@@ -122,7 +122,9 @@ private struct MeteredBucket: Sendable {
             else { return nil }
             let bytes = Array(owner.suffix(Octets16.byteCount))
             id = BucketID(octets: Octets16(bytes.span))
-            name = String(decoding: row.value, as: UTF8.self)
+            guard let flag = row.value.first else { return nil }
+            isPublic = flag == 1
+            name = String(decoding: row.value.dropFirst(), as: UTF8.self)
             isRemoved = true
         }
     }

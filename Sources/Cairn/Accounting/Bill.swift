@@ -29,7 +29,7 @@ public struct BucketBill: Hashable, Sendable {
     public let name: String
     /// A UUID that outlives no bucket: two of the same name may follow each other.
     public let id: String
-    /// Whether everybody may read it; false for one that was deleted.
+    /// Whether everybody may read it, or might when it was deleted.
     public let isPublic: Bool
     /// Days on which it has held anything, or was used, in order.
     public let days: [DayBill]

@@ -9,6 +9,8 @@ internal import Synchronization
 /// one with the amount that held until then. Bytes times nanoseconds in 128 bits, nothing is
 /// rounded.
 struct Meter: Hashable, Sendable {
+    /// In the year 2261.
+    static let dayMax: UInt32 = 106_500
     static let nanosecondsPerDay: Int64 = 86_400_000_000_000
 
     struct Series: Hashable, Sendable {
@@ -86,7 +88,7 @@ struct Meter: Hashable, Sendable {
     private mutating func close(until end: Timestamp, _ charged: [UInt64]) {
         let elapsed = UInt128(max(0, end.nanosecondsSinceEpoch - since.nanosecondsSinceEpoch))
         for index in series.indices {
-            series[index].integral += UInt128(charged[index]) * elapsed
+            series[index].integral &+= UInt128(charged[index]) &* elapsed
         }
         since = end
     }

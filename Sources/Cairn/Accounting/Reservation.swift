@@ -57,6 +57,7 @@ final class Reservation: Sendable {
         self.ledger = ledger
         self.held = Mutex(held)
         do throws(StoreError) {
+            try Self.check(held.byteCount)
             try node.promise(held.promised, blobByteCount: held.byteCount)
         } catch {
             ledger.letGo(node)
@@ -71,9 +72,17 @@ final class Reservation: Sendable {
     func grow(to byteCount: UInt64) throws(StoreError) {
         try held.withLock { (held) throws(StoreError) in
             guard byteCount > held.byteCount, !held.isOver else { return }
+            try Self.check(byteCount)
             let more = PromisedUsage(byteCount: Int64(clamping: byteCount - held.byteCount))
             try node.promise(more, blobByteCount: byteCount)
             held.byteCount = byteCount
+        }
+    }
+
+    // Sums of several must have 63 bits.
+    private static func check(_ byteCount: UInt64) throws(StoreError) {
+        guard byteCount <= 1 << 61 else {
+            throw StoreError(.limitExceeded, "an upload has at most 2^61 bytes")
         }
     }
 

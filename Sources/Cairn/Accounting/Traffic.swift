@@ -51,8 +51,8 @@ public enum RequestKind: UInt8, Hashable, Sendable, CaseIterable {
 
 /// Bytes that were delivered, by who got them, and requests, by what was asked for.
 public struct Traffic: Hashable, Sendable {
-    // Transfers first, then requests.
-    private var counts = SIMD16<UInt64>()
+    // Transfers first, then requests; empty where there was none, for a bill has very many.
+    private var counts: [UInt64] = []
     private static let requestOffset = TransferClass.allCases.count
     static let countMax = requestOffset + RequestKind.allCases.count
 
@@ -60,32 +60,42 @@ public struct Traffic: Hashable, Sendable {
     public init() {}
 
     init(counts: [UInt64]) {
-        for (index, count) in counts.prefix(Self.countMax).enumerated() {
-            self.counts[index] = count
-        }
+        guard counts.contains(where: { $0 > 0 }) else { return }
+        self.counts = Array(counts.prefix(Self.countMax))
+        self.counts += [UInt64](repeating: 0, count: Self.countMax - self.counts.count)
     }
 
-    var all: [UInt64] { (0..<Self.countMax).map { counts[$0] } }
+    var all: [UInt64] { counts.isEmpty ? [UInt64](repeating: 0, count: Self.countMax) : counts }
 
     /// Whether there was none.
-    public var isZero: Bool { counts == SIMD16() }
+    public var isZero: Bool { counts.isEmpty }
 
     /// Bytes that were delivered.
     public subscript(transfer: TransferClass) -> UInt64 {
-        get { counts[Int(transfer.rawValue)] }
-        set { counts[Int(transfer.rawValue)] = newValue }
+        get { self[Int(transfer.rawValue)] }
+        set { self[Int(transfer.rawValue)] = newValue }
     }
 
     /// Requests.
     public subscript(request: RequestKind) -> UInt64 {
-        get { counts[Self.requestOffset + Int(request.rawValue)] }
-        set { counts[Self.requestOffset + Int(request.rawValue)] = newValue }
+        get { self[Self.requestOffset + Int(request.rawValue)] }
+        set { self[Self.requestOffset + Int(request.rawValue)] = newValue }
+    }
+
+    private subscript(index: Int) -> UInt64 {
+        get { counts.isEmpty ? 0 : counts[index] }
+        set {
+            if counts.isEmpty { counts = all }
+            counts[index] = newValue
+        }
     }
 
     /// Adds up; no sum of bytes that were ever sent has 64 bits.
     public static func + (lhs: Self, rhs: Self) -> Self {
+        if lhs.isZero { return rhs }
+        if rhs.isZero { return lhs }
         var sum = lhs
-        sum.counts = lhs.counts &+ rhs.counts
+        for index in 0..<countMax { sum.counts[index] &+= rhs.counts[index] }
         return sum
     }
 }

@@ -9,6 +9,8 @@ internal import Synchronization
 final class TrafficLedger: Sendable {
     /// How long counts may wait to be written.
     static let flushInterval = Duration.seconds(10)
+    /// Rows of one transaction.
+    private static let flushedCountMax = 256
 
     struct Key: Hashable, Sendable {
         var account: AccountID
@@ -25,9 +27,17 @@ final class TrafficLedger: Sendable {
         var waiting: [Key: Traffic] = [:]
         /// Being written.
         var leaving: [Key: Traffic] = [:]
+        /// Whether the index has them, though perhaps not durably.
+        var isLeft = false
         var lastFlush: Timestamp
         /// What accounts have had in a month, where somebody asked.
         var months: [Month: Traffic] = [:]
+
+        func unwritten(of account: AccountID) -> [Key: Traffic] {
+            waiting.merging(isLeft ? [:] : leaving) { $0 + $1 }.filter {
+                $0.key.account == account
+            }
+        }
     }
 
     private let state: Mutex<State>
@@ -37,10 +47,13 @@ final class TrafficLedger: Sendable {
     /// - Returns: whether it is time to write.
     func count(_ traffic: Traffic, _ key: Key, at now: Timestamp) -> Bool {
         state.withLock { state in
-            state.waiting[key, default: Traffic()] = (state.waiting[key] ?? Traffic()) + traffic
-            let month = Month(
-                account: key.account, month: CalendarMonth(of: Meter.start(ofDay: key.day)))
-            if let sum = state.months[month] { state.months[month] = sum + traffic }
+            let waiting = state.waiting[key] ?? Traffic()
+            state.waiting[key] = waiting + traffic
+            if !state.months.isEmpty {
+                let month = CalendarMonth(of: Meter.start(ofDay: key.day))
+                let index = Month(account: key.account, month: month)
+                if let sum = state.months[index] { state.months[index] = sum + traffic }
+            }
             guard state.leaving.isEmpty, state.lastFlush + Self.flushInterval <= now else {
                 return false
             }
@@ -53,10 +66,16 @@ final class TrafficLedger: Sendable {
     func beginFlush() -> [Key: Traffic] {
         state.withLock { state in
             guard state.leaving.isEmpty else { return [:] }
-            swap(&state.waiting, &state.leaving)
+            state.isLeft = false
+            for key in state.waiting.keys.prefix(Self.flushedCountMax) {
+                state.leaving[key] = state.waiting.removeValue(forKey: key)
+            }
             return state.leaving
         }
     }
+
+    /// In the transaction that writes: from here on they are in what is read behind it.
+    func noteLeft() { state.withLock { $0.isLeft = true } }
 
     var isWritten: Bool { state.withLock { $0.waiting.isEmpty && $0.leaving.isEmpty } }
 
@@ -64,25 +83,41 @@ final class TrafficLedger: Sendable {
         state.withLock { state in
             if !isWritten { state.waiting.merge(state.leaving) { $0 + $1 } }
             state.leaving = [:]
+            state.isLeft = false
         }
     }
 
     /// What is not written yet.
     func unwritten(of account: AccountID) -> [Key: Traffic] {
-        state.withLock { state in
-            state.waiting.merging(state.leaving) { $0 + $1 }.filter { $0.key.account == account }
-        }
+        state.withLock { $0.unwritten(of: account) }
     }
 
     func total(of account: AccountID, in month: CalendarMonth) -> Traffic? {
         state.withLock { $0.months[Month(account: account, month: month)] }
     }
 
-    /// Notes what an account has had in a month so far. Of months that are over nothing is kept.
-    func setTotal(_ traffic: Traffic, of account: AccountID, in month: CalendarMonth) {
-        state.withLock { state in
+    /// Begins the total of an account in a month with what is not written yet: what is counted from
+    /// here on is added. Of months that are over nothing is kept.
+    ///
+    /// - Returns: false when somebody has begun it before.
+    func beginTotal(of account: AccountID, in month: CalendarMonth) -> Bool {
+        let days = month.firstDay..<month.next.firstDay
+        return state.withLock { state in
+            let key = Month(account: account, month: month)
+            guard state.months[key] == nil else { return false }
             state.months = state.months.filter { $0.key.month >= month }
-            state.months[Month(account: account, month: month)] = traffic
+            state.months[key] = state.unwritten(of: account)
+                .filter { days.contains($0.key.day) }.values.reduce(Traffic()) { $0 + $1 }
+            return true
+        }
+    }
+
+    /// Adds what was written before the total was begun; nil gives it up.
+    func endTotal(_ written: Traffic?, of account: AccountID, in month: CalendarMonth) {
+        state.withLock { state in
+            let key = Month(account: account, month: month)
+            guard let written else { return state.months[key] = nil }
+            state.months[key] = (state.months[key] ?? Traffic()) + written
         }
     }
 }
@@ -100,8 +135,9 @@ extension Engine {
     func flushTraffic(completion: @escaping @Sendable (Result<Void, StoreError>) -> Void) {
         let leaving = traffic.beginFlush()
         guard !leaving.isEmpty else { return completion(.success(())) }
-        submit { (transaction) throws(StoreError) in
+        submit { [counted = traffic] (transaction) throws(StoreError) in
             for (key, traffic) in leaving { try transaction.add(traffic, key) }
+            counted.noteLeft()
         } completion: { [traffic] result in
             if case .success = result {
                 traffic.endFlush(isWritten: true)
@@ -114,17 +150,15 @@ extension Engine {
 
     /// Writes everything that was counted before the call. Durable on return.
     func flushTraffic() async throws(StoreError) {
-        let result: Result<Void, StoreError> = await withCheckedContinuation { continuation in
-            flushTraffic { continuation.resume(returning: $0) }
+        while true {
+            let result: Result<Void, StoreError> = await withCheckedContinuation { continuation in
+                flushTraffic { continuation.resume(returning: $0) }
+            }
+            try result.get()
+            guard !traffic.isWritten else { return }
+            // There was more than one page, or somebody else was writing: behind him is a turn.
+            try await transact { (_) throws(StoreError) in }
         }
-        try result.get()
-        guard !traffic.isWritten else { return }
-        // Somebody else was writing: behind him there is a turn.
-        try await transact { (_) throws(StoreError) in }
-        let last: Result<Void, StoreError> = await withCheckedContinuation { continuation in
-            flushTraffic { continuation.resume(returning: $0) }
-        }
-        try last.get()
     }
 
     static func decodeTraffic(_ bytes: [UInt8]) throws(StoreError) -> Traffic {

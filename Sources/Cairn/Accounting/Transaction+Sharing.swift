@@ -24,7 +24,7 @@ extension Transaction {
         let (found, others) = try sharers(of: root, beside: bucket)
         if var own = found {
             // By another digest: costs nothing more.
-            own.linkCount += 1
+            own.linkCount &+= 1
             try put(own, root, bucket)
             return try addShared(bytes, 1, of: bucket)
         }
@@ -33,11 +33,11 @@ extension Transaction {
             byteCount: byteCount, share: others.isEmpty ? byteCount : 0, isOwner: others.isEmpty,
             since: now)
         guard !others.isEmpty else { return try put(own, root, bucket) }
-        if others.count == 1 { try add(.sharedBytes, of: others[0].bucket, bytes) }
+        if others.count == 1 { try addPassively(.sharedBytes, of: others[0].bucket, bytes) }
         try addShared(bytes, 1, of: bucket)
         try split(
-            others.reduce(0) { $0 + $1.row.share }, of: root,
-            among: others + [Sharer(bucket: bucket, row: own)])
+            others.reduce(0) { $0 &+ $1.row.share }, of: root,
+            among: others + [Sharer(bucket: bucket, row: own)], for: bucket)
     }
 
     /// Takes back one link to a tree.
@@ -59,18 +59,26 @@ extension Transaction {
         try add(.sharedDiscount, of: bucket, -(bytes - Int64(clamping: own.share)))
         guard !others.isEmpty else { return }
         try add(.sharedBytes, of: bucket, -bytes)
-        if others.count == 1 { try add(.sharedBytes, of: others[0].bucket, -bytes) }
-        if own.isOwner,
-            let heir = others.indices.min(by: { others[$0].row.since < others[$1].row.since })
-        {
+        if others.count == 1 { try addPassively(.sharedBytes, of: others[0].bucket, -bytes) }
+        if own.isOwner, let heir = try heir(among: others) {
             others[heir].row.isOwner = true
-            try add(.unownedBytes, of: others[heir].bucket, -bytes)
+            try addPassively(.unownedBytes, of: others[heir].bucket, -bytes)
         }
         try split(
-            others.reduce(own.share) { $0 + $1.row.share }, of: root, among: others)
+            others.reduce(own.share) { $0 &+ $1.row.share }, of: root, among: others, for: bucket)
     }
 
     // MARK: -
+
+    // The one that came next; one that is deleted already pays nothing.
+    private func heir(among others: [Sharer]) throws(StoreError) -> Int? {
+        let byAge = others.indices.sorted { others[$0].row.since < others[$1].row.since }
+        for index in byAge
+        where try get(Tables.buckets, others[index].bucket.octets.bytes) != nil {
+            return index
+        }
+        return byAge.first
+    }
 
     // Of a bucket that is not the first, and has no part yet.
     private func addShared(
@@ -83,7 +91,7 @@ extension Transaction {
 
     // In equal parts; what is left over goes to the first ones, a byte each.
     private func split(
-        _ byteCount: UInt64, of root: ChunkID, among sharers: [Sharer]
+        _ byteCount: UInt64, of root: ChunkID, among sharers: [Sharer], for bucket: BucketID
     ) throws(StoreError) {
         let ordered = sharers.sorted {
             $0.bucket.octets.bytes.lexicographicallyPrecedes($1.bucket.octets.bytes)
@@ -92,9 +100,12 @@ extension Transaction {
         for (index, sharer) in ordered.enumerated() {
             var row = sharer.row
             row.share = part + (UInt64(index) < rest ? 1 : 0)
-            try add(
-                .sharedDiscount, of: sharer.bucket,
-                Int64(clamping: sharer.row.share) - Int64(clamping: row.share))
+            let discount = Int64(clamping: sharer.row.share) - Int64(clamping: row.share)
+            if sharer.bucket == bucket {
+                try add(.sharedDiscount, of: sharer.bucket, discount)
+            } else {
+                try addPassively(.sharedDiscount, of: sharer.bucket, discount)
+            }
             try put(row, root, sharer.bucket)
         }
     }
@@ -105,8 +116,8 @@ extension Transaction {
         try put(Tables.sharers, RowKey.sharer(root, bucket), row.encoded())
     }
 
-    // The bucket itself, if it is one, and others: all of them, or those that follow it in the order
-    // of the ids, behind the last one the first.
+    // The bucket itself, if it is one, and others: all of them, or those that follow it in the
+    // order of the ids, behind the last one the first.
     private func sharers(
         of root: ChunkID, beside bucket: BucketID
     ) throws(StoreError) -> (SharerRow?, [Sharer]) {

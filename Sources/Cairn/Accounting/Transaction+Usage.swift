@@ -22,6 +22,7 @@ final class PendingUsage {
 
     init(_ ledger: UsageLedger) {
         self.ledger = ledger
+        ledger.dropIdle()
         moment = ledger.meterClock.now()
     }
 }
@@ -34,6 +35,7 @@ struct UsageOutcome: Sendable {
     /// To be called once, on the committer's thread, before the next transaction begins.
     func end(isCommitted: Bool) {
         guard isCommitted else { return undos.reversed().forEach { $0.run() } }
+        for undo in undos { undo.discard() }
         for (reservation, step) in steps { reservation.perform(step) }
     }
 }
@@ -46,6 +48,15 @@ extension Transaction {
     ) throws(StoreError) {
         guard delta != 0 else { return }
         try usage.changes[bucket.octets, default: UsageNode.Change()].counts
+            .add(delta, to: counter)
+    }
+
+    /// The same, for what the caller does to another bucket than his.
+    func addPassively(
+        _ counter: UsageCounter, of bucket: BucketID, _ delta: Int64
+    ) throws(StoreError) {
+        try add(counter, of: bucket, delta)
+        try usage.changes[bucket.octets, default: UsageNode.Change()].passive
             .add(delta, to: counter)
     }
 
@@ -83,10 +94,11 @@ extension Transaction {
     /// segments. What has come of it until now stays for bills.
     func removeUsage(of bucket: BucketID, _ row: BucketRow) throws(StoreError) {
         usage.removed.insert(bucket.octets)
+        let node = try usage.ledger.node(of: bucket, self)
         let day = Meter.day(of: try moment(in: bucket))
         try put(
             Tables.removedBuckets, RowKey.removedBucket(day, row.accountID.octets, bucket),
-            Array(row.name.utf8))
+            [node?.settings.isPublic == true ? 1 : 0] + Array(row.name.utf8))
     }
 
     /// Lets go of what is left of a bucket that is gone, unless it has brought chunks that others
@@ -207,13 +219,13 @@ extension Transaction {
     private func nodeChanges() throws(StoreError) -> [(UsageNode, UsageNode.Change)] {
         var found = try bucketChanges()
         var accounts: [Octets16: (node: UsageNode, change: UsageNode.Change)] = [:]
-        let store = try usage.ledger.node(ofStore: self)
         var total = UsageNode.Change()
         total.isEnforced = false
         for (node, change) in found {
             guard let account = node.parent else { continue }
             var sum = accounts[account.id]?.change ?? UsageNode.Change()
             try sum.counts.add(change.counts)
+            try sum.passive.add(change.passive)
             sum.promised = sum.promised + change.promised
             sum.beginsUpload = sum.beginsUpload || change.beginsUpload
             sum.isEnforced = usage.isEnforced
@@ -229,7 +241,7 @@ extension Transaction {
             }
         }
         if let nobody = usage.stored[0] { try total.counts.add(nobody) }
-        if !total.counts.isZero { found.append((store, total)) }
+        if !total.counts.isZero { found.append((try usage.ledger.node(ofStore: self), total)) }
         return found
     }
 
@@ -246,6 +258,8 @@ extension Transaction {
                 let node = try usage.ledger.node(of: BucketID(octets: id), self)
             else { continue }
             change.isEnforced = change.isEnforced && usage.isEnforced
+            change.isMetered = usage.isEnforced
+            change.isRemoval = usage.removed.contains(id)
             if usage.removed.contains(id) {
                 let counts = node.state.withLock { $0.row.counts.filtered(physical: false) }
                 change.counts = change.counts.filtered(physical: true)
@@ -253,6 +267,7 @@ extension Transaction {
             } else if try !exists(id) {
                 // What it counted went with it.
                 change.counts = change.counts.filtered(physical: true)
+                change.passive = UsageCounts()
                 change.isEnforced = false
             }
             changes.append((node, change))

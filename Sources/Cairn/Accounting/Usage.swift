@@ -3,7 +3,8 @@
 /// What a bucket, an account or a store has, as of one moment.
 ///
 /// The figures of an account are the sums of those of its buckets, to the byte, and those of the
-/// store the sums of its accounts.
+/// store the sums of its accounts; but for what is stored for buckets that were deleted, and for
+/// uploads that have nothing durable yet, which those of the store leave out.
 public struct Usage: Hashable, Sendable {
     /// Blobs, bodies of objects included; one that is in two buckets counts in both.
     public var blobCount: UInt64 = 0
@@ -50,7 +51,7 @@ public struct Usage: Hashable, Sendable {
     }
 
     /// How many times more bytes clients have stored than were kept before compression. Of a bucket
-    /// that only links what others have brought it is infinite; 1 where there is nothing.
+    /// that has stored nothing in segments it is infinite; 1 where there is nothing.
     public var deduplicationFactor: Double {
         guard logicalByteCount > 0 else { return 1 }
         return Double(logicalByteCount) / Double(uncompressedByteCount)
@@ -62,7 +63,7 @@ public struct Usage: Hashable, Sendable {
         olderVersionCount = counts.magnitude(.olderVersions)
         uploadCount = Self.sum(counts[.uploads], promised.uploadCount)
         logicalByteCount = counts.magnitude(.logicalBytes)
-        uniqueByteCount = Self.sum(counts[.logicalBytes], -counts[.sharedBytes])
+        uniqueByteCount = Self.sum(counts[.logicalBytes], 0 &- counts[.sharedBytes])
         fairShareByteCount = Self.sum(counts.chargedBytes(.fairShare), 0)
         ownedByteCount = Self.sum(counts.chargedBytes(.unique), 0)
         chargedByteCount = Self.sum(counts.chargedBytes(charging), 0)

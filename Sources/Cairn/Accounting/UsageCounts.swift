@@ -81,8 +81,8 @@ struct UsageCounts: Hashable, Sendable {
     func chargedBytes(_ mode: ChargingMode) -> Int64 {
         switch mode {
         case .logical: self[.logicalBytes]
-        case .unique: self[.logicalBytes] - self[.unownedBytes]
-        case .fairShare: self[.logicalBytes] - self[.sharedDiscount]
+        case .unique: self[.logicalBytes] &- self[.unownedBytes]
+        case .fairShare: self[.logicalBytes] &- self[.sharedDiscount]
         }
     }
 }

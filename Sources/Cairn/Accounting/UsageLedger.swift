@@ -21,6 +21,7 @@ final class UsageLedger: Sendable {
     private let context: Mutex<WorkerContext>
     // Which storage an account has used up.
     private let denied = Mutex<[AccountID: Set<Allowances.Kind>]>([:])
+    private let nodeCountMax = Mutex(idleCountMax)
     private let nodes = Mutex<[Octets16: UsageNode]>([:])
 
     init(
@@ -93,19 +94,32 @@ final class UsageLedger: Sendable {
         let node = UsageNode(
             id, kind, parent: parent, row ?? UsageRow(beginningAt: meterClock.now()),
             settings ?? .none, metrics)
-        nodes.withLock { nodes in
-            if nodes.count >= Self.idleCountMax { Self.dropIdle(&nodes) }
-            nodes[id] = node
-        }
+        nodes.withLock { $0[id] = node }
         return node
     }
 
-    // Those of accounts stay: others name them.
-    private static func dropIdle(_ nodes: inout [Octets16: UsageNode]) {
-        nodes = nodes.filter { _, node in
-            guard case .bucket = node.kind else { return true }
-            return node.state.withLock { $0.holderCount > 0 || $0.promised != .none }
+    /// Lets go of buckets that nobody uses, when there are very many. Between two transactions, so
+    /// that none has a node in its hands that is not the one which others get.
+    func dropIdle() {
+        nodes.withLock { nodes in
+            guard nodes.count >= nodeCountMax.withLock({ $0 }) else { return }
+            // Those of accounts stay: others name them.
+            nodes = nodes.filter { _, node in
+                guard case .bucket = node.kind else { return true }
+                return node.state.withLock { $0.holderCount > 0 || $0.promised != .none }
+            }
+            // Where most of them are in use, not again with each transaction.
+            nodeCountMax.withLock { $0 = max(Self.idleCountMax, 2 * nodes.count) }
         }
+    }
+
+    /// Forgets everything, for a count that begins anew.
+    func forgetAll() { nodes.withLock { $0 = [:] } }
+
+    /// Forgets an account that is deleted.
+    func forget(_ account: AccountID) {
+        nodes.withLock { $0[account.octets] = nil }
+        denied.withLock { $0[account] = nil }
     }
 
     // MARK: - Allowances

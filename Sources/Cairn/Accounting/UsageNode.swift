@@ -13,8 +13,8 @@ struct PromisedUsage: Hashable, Sendable {
 
     static func + (lhs: Self, rhs: Self) -> Self {
         PromisedUsage(
-            byteCount: lhs.byteCount + rhs.byteCount, blobCount: lhs.blobCount + rhs.blobCount,
-            uploadCount: lhs.uploadCount + rhs.uploadCount)
+            byteCount: lhs.byteCount &+ rhs.byteCount, blobCount: lhs.blobCount &+ rhs.blobCount,
+            uploadCount: lhs.uploadCount &+ rhs.uploadCount)
     }
 
     static prefix func - (promised: Self) -> Self {
@@ -41,6 +41,10 @@ final class UsageNode: Sendable {
         var row: UsageRow
         var settings: QuotaRow
         var promised = PromisedUsage.none
+        /// What the transaction under way gives back: it is there for others when that is certain.
+        var leaving = PromisedUsage.none
+        /// Whether the bucket is deleted.
+        var isRemoved = false
         /// Upload sessions that have the node in their hands.
         var holderCount = 0
     }
@@ -48,6 +52,8 @@ final class UsageNode: Sendable {
     /// What a transaction changes.
     struct Change: Sendable {
         var counts = UsageCounts()
+        /// Of these, what somebody else has done to it: no limit stops that.
+        var passive = UsageCounts()
         var promised = PromisedUsage.none
         var settings: QuotaRow?
         /// From which day on what is there now counts as having been there.
@@ -55,6 +61,10 @@ final class UsageNode: Sendable {
         /// Whether it begins an upload, which is the one time when their number is limited.
         var beginsUpload = false
         var isEnforced = true
+        /// Whether the bucket is deleted with that.
+        var isRemoval = false
+        /// False for work that counts anew what is there.
+        var isMetered = true
     }
 
     /// What a transaction has changed, to be taken back should it not take place.
@@ -64,8 +74,13 @@ final class UsageNode: Sendable {
         let settings: QuotaRow
         let promised: PromisedUsage
 
+        /// The transaction took place.
+        func discard() { node.state.withLock { $0.leaving = .none } }
+
         func run() {
             node.state.withLock { state in
+                state.leaving = .none
+                state.isRemoved = false
                 state.row = row
                 state.settings = settings
                 state.promised = state.promised + -promised
@@ -132,10 +147,24 @@ final class UsageNode: Sendable {
         _ more: PromisedUsage, _ blobByteCount: UInt64, _ charging: ChargingMode
     ) throws(StoreError) {
         try state.withLock { (state) throws(StoreError) in
+            guard !state.isRemoved else {
+                throw StoreError(.bucketUnknown, "the bucket was deleted")
+            }
             try check(blobByteCount: blobByteCount, state.settings.quota)
-            try check(
-                state, state.row.counts, state.promised + more, charging, beginsUpload: true)
-            state.promised = state.promised + more
+            let (_, overflow) = state.promised.byteCount.addingReportingOverflow(more.byteCount)
+            guard !overflow else {
+                throw StoreError(.limitExceeded, "uploads announce more than 2^63 bytes")
+            }
+            let promised = state.promised + more
+            if state.settings.quota != .unlimited {
+                // Room that a transaction is about to give back is not there yet.
+                var held = state
+                held.promised = state.promised + state.leaving
+                try check(
+                    held, UsageCounts(), state.row.counts, promised + state.leaving, charging,
+                    beginsUpload: true)
+            }
+            state.promised = promised
         }
     }
 
@@ -159,7 +188,7 @@ final class UsageNode: Sendable {
             var row = state.row
             try row.counts.add(change.counts)
             let before = Meter.charged(state.row.counts)
-            if case .bucket = kind, before != Meter.charged(row.counts),
+            if case .bucket = kind, change.isMetered, before != Meter.charged(row.counts),
                 let (day, metered) = row.meter.advance(to: now, holding: before)
             {
                 close(day, metered)
@@ -168,14 +197,19 @@ final class UsageNode: Sendable {
             if case .store = kind { row.meter = Meter(beginningAt: max(now, row.meter.since)) }
             let promised = state.promised + change.promised
             if change.isEnforced {
-                try check(state, row.counts, promised, charging, change.beginsUpload)
+                try check(
+                    state, change.passive, row.counts, promised, charging,
+                    beginsUpload: change.beginsUpload)
                 warnings(state, row.counts, promised, charging).forEach(warn)
             }
             if let day = change.day {
                 row.meter = Meter(holding: Meter.charged(row.counts), sinceDay: day)
             }
+            state.leaving = Self.released(
+                from: (state.row.counts, state.promised), to: (row.counts, promised), charging)
             state.row = row
             state.promised = promised
+            state.isRemoved = state.isRemoved || change.isRemoval
             if let settings = change.settings { state.settings = settings }
             return (row, undo)
         }
@@ -198,13 +232,18 @@ final class UsageNode: Sendable {
 
     // What is there already may be above a limit that was set later, and may get less.
     private func check(
-        _ state: State, _ counts: UsageCounts, _ promised: PromisedUsage, _ charging: ChargingMode,
-        _ beginsUpload: Bool
+        _ state: State, _ passive: UsageCounts, _ counts: UsageCounts, _ promised: PromisedUsage,
+        _ charging: ChargingMode, beginsUpload: Bool
     ) throws(StoreError) {
         let quota = state.settings.quota
+        guard quota != .unlimited else { return }
+        var raised = state.row.counts
+        try raised.add(passive)
         for limit in Self.limits where limit != .uploadCount || beginsUpload {
             guard let most = quota[limit] else { continue }
-            let before = Self.used(limit, state.row.counts, state.promised, charging)
+            let before = max(
+                Self.used(limit, state.row.counts, state.promised, charging),
+                Self.used(limit, raised, state.promised, charging))
             let after = Self.used(limit, counts, promised, charging)
             guard after <= before || after <= Int64(clamping: most) else {
                 throw exceeded(limit, most)
@@ -212,12 +251,17 @@ final class UsageNode: Sendable {
         }
     }
 
-    private func check(
-        _ state: State, _ counts: UsageCounts, _ promised: PromisedUsage, _ charging: ChargingMode,
-        beginsUpload: Bool
-    ) throws(StoreError) {
-        guard state.settings.quota != .unlimited else { return }
-        try check(state, counts, promised, charging, beginsUpload)
+    private static func released(
+        from before: (UsageCounts, PromisedUsage), to after: (UsageCounts, PromisedUsage),
+        _ charging: ChargingMode
+    ) -> PromisedUsage {
+        func released(_ limit: Quota.Limit) -> Int64 {
+            let old = used(limit, before.0, before.1, charging)
+            return max(0, old &- used(limit, after.0, after.1, charging))
+        }
+        return PromisedUsage(
+            byteCount: released(.byteCount), blobCount: released(.blobCount),
+            uploadCount: released(.uploadCount))
     }
 
     private func warnings(
@@ -251,9 +295,9 @@ final class UsageNode: Sendable {
                 Int128(counts.chargedBytes(charging)) + Int128(counts[.inFlightBytes])
                 + Int128(promised.byteCount)
             return Int64(clamping: sum)
-        case .blobCount: return counts[.blobs] + promised.blobCount
+        case .blobCount: return counts[.blobs] &+ promised.blobCount
         case .objectCount: return counts[.objects]
-        case .uploadCount: return counts[.uploads] + promised.uploadCount
+        case .uploadCount: return counts[.uploads] &+ promised.uploadCount
         case .blobByteCount: return 0
         }
     }

@@ -20,6 +20,7 @@ struct UsageRebuild {
     /// Forgets what was counted, and finds out whose each bucket is.
     mutating func begin() async throws(StoreError) {
         for table in [Tables.usage, Tables.sharers, Tables.owners] { try await clear(table) }
+        engine.ledger.forgetAll()
         for table in [Tables.buckets, Tables.deletedBuckets] {
             for try await rows in pages(of: table) {
                 var owners: [(BucketID, OwnerRow)] = []

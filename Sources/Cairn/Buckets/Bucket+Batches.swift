@@ -13,7 +13,8 @@ extension Bucket {
     /// - Throws: ``BatchError``, which names the first operation that could not take place, with
     ///   code `preconditionFailed`, `objectUnknown` (to be updated), `blobUnknown` (a body or a
     ///   reference), `blobReferenced`, `objectLocked` (what it would replace or remove),
-    ///   `keyInvalid`, `invalidArgument`, `limitExceeded` (see ``ObjectBatch``), `bucketUnknown`,
+    ///   `keyInvalid`, `invalidArgument`, `limitExceeded` (see ``ObjectBatch``), `quotaExceeded`
+    ///   (of all operations together: none is named), `allowanceExceeded`, `bucketUnknown`,
     ///   `corrupted`, `outOfSpace`, `io`, `keyDisabled`, `keyUnavailable`, `closed`.
     @discardableResult
     public func commit(_ batch: ObjectBatch) async throws(BatchError) -> [ObjectDescription?] {

@@ -109,8 +109,8 @@ extension Bucket {
     ///   both.
     /// - Throws: ``StoreError`` with code `blobUnknown` (the source does not have it),
     ///   `bucketUnknown`, `invalidArgument` (buckets of two accounts), `domainMismatch` (the blob
-    ///   lies in a deduplication domain that this bucket has no part in: upload it), `keyDisabled`,
-    ///   `keyUnavailable`, `io`, `closed`.
+    ///   lies in a deduplication domain that this bucket has no part in: upload it),
+    ///   `quotaExceeded`, `keyDisabled`, `keyUnavailable`, `io`, `closed`.
     @discardableResult
     public func mountBlob(
         _ digest: Digest, from source: Bucket, lifetime: BlobLifetime = .untilDeleted
@@ -171,7 +171,7 @@ extension Bucket {
             try await session.append(bytes)
             return try await finish(session)
         } catch {
-            await session.drop()
+            await session.discard()
             throw error
         }
     }

@@ -21,7 +21,7 @@ extension Bucket {
     ///     before it; else at the end.
     /// - Throws: ``StoreError`` with code `keyInvalid`, `limitExceeded`, `invalidArgument` (a
     ///   control character in an attribute, a retention that is over or longer than 100 years),
-    ///   `bucketUnknown`, `outOfSpace`, `io`, `keyDisabled`,
+    ///   `quotaExceeded`, `bucketUnknown`, `outOfSpace`, `io`, `keyDisabled`,
     ///   `keyUnavailable`, `closed`.
     public func beginMultipartUpload(
         _ key: String, attributes: ObjectAttributes = ObjectAttributes(),

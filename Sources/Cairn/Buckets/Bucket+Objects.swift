@@ -24,8 +24,8 @@ extension Bucket {
     ///   `blobUnknown` (a referenced blob is not in the bucket), `objectLocked` (the version that
     ///   it would replace), `digestMismatch` (a checksum that is expected), `keyInvalid`,
     ///   `limitExceeded`, `invalidArgument` (a control character in an attribute, or a retention
-    ///   that is over), `bucketUnknown`, `outOfSpace`, `io`, `keyDisabled`, `keyUnavailable`,
-    ///   `closed`.
+    ///   that is over), `quotaExceeded`, `allowanceExceeded`, `bucketUnknown`, `outOfSpace`, `io`,
+    ///   `keyDisabled`, `keyUnavailable`, `closed`.
     @discardableResult
     public func putObject(
         _ key: String, _ bytes: Span<UInt8>, attributes: ObjectAttributes = ObjectAttributes(),
@@ -73,8 +73,7 @@ extension Bucket {
             return try await session.commit(
                 draft, expecting: nil, checksums.expected, if: condition)
         } catch {
-            // Ended already if the commit failed: then there is nothing left to cancel.
-            do throws(StoreError) { try await session.cancel() } catch {}
+            await session.discard()
             throw error
         }
     }

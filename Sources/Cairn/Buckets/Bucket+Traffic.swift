@@ -75,24 +75,36 @@ extension Engine {
         of account: AccountID, in month: CalendarMonth
     ) async throws(StoreError) -> Traffic {
         if let known = traffic.total(of: account, in: month) { return known }
-        // Counted meanwhile: written before, and then read, or counted in once it is noted.
-        try await flushTraffic()
-        var sum = Traffic()
-        for try await rows in pages(
-            of: Tables.traffic, prefix: account.octets.bytes, for: "the count of traffic")
-        {
-            for row in rows {
-                guard let day = RowKey.number(Array(row.key.suffix(4))),
-                    (month.firstDay..<month.next.firstDay).contains(day)
-                else { continue }
-                sum = sum + (try Self.decodeTraffic(row.value))
+        // Between two transactions: what is written is in the snapshot, and nothing else.
+        let begun = try await transact { [index, traffic] (_) throws(StoreError) in
+            guard traffic.beginTotal(of: account, in: month) else {
+                return nil as (any IndexSnapshot)?
             }
+            return try lower(
+                "counting traffic", index: { () throws(IndexError) in try index.snapshot() })
         }
-        for (key, waiting) in traffic.unwritten(of: account)
-        where (month.firstDay..<month.next.firstDay).contains(key.day) {
-            sum = sum + waiting
+        guard let snapshot = begun else {
+            // Somebody else has begun, and may not have added everything yet.
+            return traffic.total(of: account, in: month) ?? Traffic()
         }
-        traffic.setTotal(sum, of: account, in: month)
-        return sum
+        do throws(StoreError) {
+            var written = Traffic()
+            for try await rows in pages(
+                of: Tables.traffic, prefix: account.octets.bytes, in: snapshot,
+                for: "the count of traffic")
+            {
+                for row in rows {
+                    guard let day = RowKey.number(Array(row.key.suffix(4))),
+                        (month.firstDay..<month.next.firstDay).contains(day)
+                    else { continue }
+                    written = written + (try Self.decodeTraffic(row.value))
+                }
+            }
+            traffic.endTotal(written, of: account, in: month)
+        } catch {
+            traffic.endTotal(nil, of: account, in: month)
+            throw error
+        }
+        return traffic.total(of: account, in: month) ?? Traffic()
     }
 }

@@ -127,7 +127,7 @@ extension Account {
     ///   `accountUnknown`, `outOfSpace`, `io`, `closed`.
     public func setQuota(_ quota: Quota) async throws(StoreError) {
         try quota.check()
-        try await change("PutAccountQuota") { row, _, _ in row.quota = quota }
+        try await change("PutAccountQuota") { row, _ in row.quota = quota }
     }
 
     /// Who pays for blobs that several buckets of the account have.
@@ -139,17 +139,18 @@ extension Account {
 
     /// Says who pays for blobs that several buckets of the account have. Durable on return.
     ///
-    /// Quotas follow at once. Bills follow from the next month on, or at once while the account
-    /// has no blobs.
+    /// Quotas follow at once. Bills follow from the next month on, or at once while the account has
+    /// never had anything.
     ///
     /// - Throws: ``StoreError`` with code `limitExceeded` (600 changes), `accountUnknown`,
     ///   `outOfSpace`, `io`, `closed`.
     public func setCharging(_ mode: ChargingMode) async throws(StoreError) {
-        try await change("PutAccountCharging") { (row, node, moment) throws(StoreError) in
+        let key = row.id.octets.bytes
+        try await change("PutAccountCharging") { (row, transaction) throws(StoreError) in
             row.charging = mode
-            let month = CalendarMonth(of: moment)
-            let isEmpty = node.state.withLock { $0.row.counts[.blobs] == 0 }
-            let day = isEmpty ? month.firstDay : month.next.firstDay
+            let month = CalendarMonth(of: transaction.usage.moment)
+            let isNew = try transaction.get(Tables.usage, key) == nil
+            let day = isNew ? month.firstDay : month.next.firstDay
             row.changes.removeAll { $0.day >= day }
             guard row.charging(onDay: day) != mode else { return }
             guard row.changes.count < QuotaRow.changeCountMax else {
@@ -163,7 +164,7 @@ extension Account {
 
     typealias Change =
         @Sendable (
-            inout QuotaRow, UsageNode, _ moment: Timestamp
+            inout QuotaRow, Transaction
         ) throws(StoreError) -> Void
 
     /// Changes what is set for the account.
@@ -179,7 +180,7 @@ extension Account {
                 }
                 let node = try engine.ledger.node(ofAccount: id, transaction)
                 var row = node.settings
-                try change(&row, node, transaction.usage.moment)
+                try change(&row, transaction)
                 try transaction.putQuota(row, of: id.octets)
             }
         }

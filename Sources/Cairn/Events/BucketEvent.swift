@@ -38,8 +38,8 @@ public struct BucketEvent: Hashable, Sendable {
 
     /// The position behind the event: go on from here.
     public let cursor: EventCursor
-    /// When it was committed, by the clock of the store's metering: never before the event that
-    /// comes before it, whatever is done to the clock of the machine.
+    /// When it was committed, by the clock of the store's metering: while a store is open never
+    /// before the event that comes before it, whatever is done to the clock of the machine.
     public let time: Timestamp
     /// What was done.
     public let kind: Kind

@@ -54,9 +54,12 @@ struct UsageRow: Hashable, Sendable {
             counts[counter] = try reader.readInt64()
         }
         self.counts = counts
-        meter = Meter(
-            day: try reader.readUInt32(),
-            since: Timestamp(nanosecondsSinceEpoch: try reader.readInt64()))
+        let day = try reader.readUInt32()
+        let since = Timestamp(nanosecondsSinceEpoch: try reader.readInt64())
+        guard since >= Meter.start(ofDay: min(day, Meter.dayMax)), day <= Meter.dayMax else {
+            throw CoreError(.corrupted, "a row of usage has an impossible time")
+        }
+        meter = Meter(day: day, since: since)
         for index in meter.series.indices {
             meter.series[index].start = try reader.readUInt64()
             meter.series[index].integral = try reader.readUInt128()

@@ -55,7 +55,8 @@ public final class MultipartUpload: Sendable {
     ///   - bytes: the whole part; any size.
     ///   - digest: what the part must have; nil accepts any bytes. Costs another pass over them.
     /// - Throws: ``StoreError`` with code `invalidArgument` (the number), `uploadUnknown`
-    ///   (completed, aborted or expired), `digestMismatch` (nothing was kept), `bucketUnknown`,
+    ///   (completed, aborted or expired), `digestMismatch` (nothing was kept), `quotaExceeded`,
+    ///   `allowanceExceeded`, `bucketUnknown`,
     ///   `outOfSpace`, `io`, `corrupted`, `keyDisabled`, `keyUnavailable`, `closed`.
     @discardableResult
     public func putPart(
@@ -66,7 +67,7 @@ public final class MultipartUpload: Sendable {
         do throws(StoreError) {
             try await session.append(bytes)
         } catch {
-            await discard(session)
+            await session.discard()
             throw error
         }
         return try await finish(session, writer)
@@ -86,7 +87,7 @@ public final class MultipartUpload: Sendable {
         do {
             try await write(PartWriter(session))
         } catch {
-            await discard(session)
+            await session.discard()
             throw error
         }
         return try await finish(session, part)
@@ -145,7 +146,7 @@ public final class MultipartUpload: Sendable {
         do throws(StoreError) {
             for try await buffer in blob.bytesWithin { try await session.append(buffer.span) }
         } catch {
-            await discard(session)
+            await session.discard()
             throw error
         }
         return try await finish(session, part)
@@ -351,7 +352,7 @@ public final class MultipartUpload: Sendable {
         do throws(StoreError) {
             row = try await commit(session, part)
         } catch {
-            await discard(session)
+            await session.discard()
             throw error
         }
         digestInBackground(part.keys)
@@ -364,17 +365,6 @@ public final class MultipartUpload: Sendable {
             do throws(StoreError) {
                 try await engine.advanceFrontier(of: name, in: bucketID, keys)
             } catch {}
-        }
-    }
-
-    // Frees what the session of a part has checkpointed, for nobody goes on with it. What cannot be
-    // freed now expires.
-    private func discard(_ session: UploadSession) async {
-        do throws(StoreError) {
-            try await session.cancel()
-        } catch {
-            // It is over, and its checkpoint is still there.
-            do throws(StoreError) { try await bucket.cancelUpload(session.id) } catch {}
         }
     }
 

@@ -73,9 +73,11 @@ extension Store {
             }
             try transaction.delete(Tables.accounts, Array(name.utf8))
             try transaction.delete(Tables.keys, RowKey.keySlot(row.domainSlot))
+            try transaction.delete(Tables.quotas, row.id.octets.bytes)
             return try transaction.deleteSharedDomains(of: row.id) + [row.domainSlot]
         }
         engine.keys.forget(slots)
+        engine.ledger.forget(row.id)
     }
 }
 

@@ -369,8 +369,18 @@ public final class UploadSession: Sendable {
         end()
     }
 
-    /// Gives up what the session holds in memory, for callers that never checkpoint.
-    func drop() async { await finish() }
+    /// Ends a session that nobody else knows of, whatever became of it, and frees what it has made
+    /// durable. What cannot be freed now expires.
+    func discard() async {
+        do throws(StoreError) {
+            try await cancel()
+        } catch {
+            // It is over, and its checkpoint may still be there.
+            guard let claim = engine.liveUploads.claim(id) else { return }
+            defer { engine.liveUploads.release(claim) }
+            do throws(StoreError) { try await engine.discardUpload(id, of: bucketID) } catch {}
+        }
+    }
 
     // MARK: - One call at a time
 

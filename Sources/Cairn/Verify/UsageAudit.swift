@@ -78,8 +78,8 @@ struct UsageAudit {
                 }
             }
         }
-        for (bucket, name) in names
-        where !owners.buckets.contains(where: { $0.0 == bucket.octets }) {
+        let known = Set(owners.buckets.map(\.0))
+        for (bucket, name) in names where !known.contains(bucket.octets) {
             report.add("it is not known whose the bucket is", bucket: name)
         }
         return owners
@@ -134,7 +134,7 @@ struct UsageAudit {
         var ownerCount = 0
         var byteCount: UInt64 = 0
         var shares: UInt64 = 0
-        var first: (bucket: Octets16, linkCount: Int64)?
+        var first: (bucket: Octets16, byteCount: Int64)?
     }
 
     private mutating func countSharers(_ report: inout VerifyReport) async throws(StoreError) {
@@ -185,7 +185,7 @@ struct UsageAudit {
         case 1: tree.first = (bucket, bytes)
         case 2:
             if let first = tree.first {
-                try add(first.linkCount, to: .sharedBytes, of: first.bucket)
+                try add(first.byteCount, to: .sharedBytes, of: first.bucket)
             }
             fallthrough
         default: try add(bytes, to: .sharedBytes, of: bucket)

@@ -114,7 +114,8 @@ struct AdminResponder: HTTPResponder {
     private func put(_ request: Request, _ query: AdminQuery) async throws -> BlobInfo {
         let expected = try query["expecting"].map { _ in try query.digest("expecting") }
         return try await upload(
-            request, into: query.bucket(), algorithm: expected?.algorithm ?? .sha256
+            request, into: query.bucket(), algorithm: expected?.algorithm ?? .sha256,
+            byteCount: query["byteCount"].flatMap { UInt64($0) }
         ) { (session) throws(StoreError) in
             BlobInfo(try await session.commit(expecting: expected))
         }
@@ -122,11 +123,13 @@ struct AdminResponder: HTTPResponder {
 
     private func upload<Value>(
         _ request: Request, into bucket: String, algorithm: Digest.Algorithm = .sha256,
+        byteCount: UInt64? = nil,
         finish: (UploadSession) async throws(StoreError) -> Value
     ) async throws -> Value {
         do {
             let bucket = try await store.defaultAccount.bucket(bucket)
-            let session = try await bucket.beginUpload(algorithm: algorithm)
+            let session = try await bucket.beginUpload(
+                algorithm: algorithm, expectedByteCount: byteCount)
             do {
                 for try await buffer in request.body {
                     try await session.append(buffer.readableBytesUInt8Span)

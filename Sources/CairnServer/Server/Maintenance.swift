@@ -6,6 +6,7 @@ internal import ServiceLifecycle
 /// Sweeps, compacts and scrubs the store now and then, as long as the server runs.
 struct Maintenance: Service {
     let store: Store
+    let uploads: UploadTable
     let configuration: ServerConfiguration
     let logger: Logger
 
@@ -17,6 +18,9 @@ struct Maintenance: Service {
             }
         }
     }
+
+    /// A client that goes on at all sends its next chunk within seconds.
+    private static let idleTimeMax = Duration.seconds(600)
 
     // A failure is the operator's to see; the next round tries again.
     private func work() async {
@@ -37,6 +41,7 @@ struct Maintenance: Service {
                 "lifecycle rules could not be applied to some keys",
                 metadata: ["keys": "\(report.skippedKeyCount)"])
         }
+        await uploads.suspendIdle(for: Self.idleTimeMax)
         await reporting { () throws(StoreError) in try await store.checkAllowances() }
         await reporting { () throws(StoreError) in
             let swept = try await store.sweep()

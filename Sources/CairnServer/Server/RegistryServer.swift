@@ -63,7 +63,9 @@ public struct RegistryServer: Sendable {
         if let port = configuration.metricsPort {
             services.append(metricsService(port, readiness, onMetricsReady))
         }
-        services.append(Maintenance(store: store, configuration: configuration, logger: logger))
+        services.append(
+            Maintenance(
+                store: store, uploads: uploads, configuration: configuration, logger: logger))
         services.append(registryService(uploads, readiness))
         var groupConfiguration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)

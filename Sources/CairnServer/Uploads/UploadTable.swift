@@ -19,6 +19,7 @@ final class UploadTable: Sendable {
         /// Requests that wait until the session, which is being suspended, can be resumed.
         var waiters: [CheckedContinuation<Void, Never>]?
         var lastUse: UInt64
+        var lastUseTime = ContinuousClock.now
         /// What a client has been told to be safe.
         var acknowledgedByteCount: UInt64
     }
@@ -27,6 +28,13 @@ final class UploadTable: Sendable {
         var entries: [UploadID: Entry] = [:]
         var useCount: UInt64 = 0
         var isClosed = false
+
+        /// Requests for the session wait from here on.
+        mutating func takeToSuspend(_ id: UploadID) -> UploadSession? {
+            entries[id]?.isLent = true
+            entries[id]?.waiters = []
+            return entries[id]?.session
+        }
 
         mutating func insert(
             _ id: UploadID, _ repository: Repository, _ session: UploadSession?
@@ -83,6 +91,7 @@ final class UploadTable: Sendable {
             state.useCount += 1
             state.entries[session.id]?.isLent = false
             state.entries[session.id]?.lastUse = state.useCount
+            state.entries[session.id]?.lastUseTime = ContinuousClock.now
             if let acknowledged {
                 state.entries[session.id]?.acknowledgedByteCount = acknowledged
             }
@@ -140,6 +149,22 @@ final class UploadTable: Sendable {
             return sessions
         }
         for session in sessions { await suspend(session) }
+    }
+
+    /// Suspends sessions that nobody has used for so long: from then on they expire as any other,
+    /// and hold no memory.
+    func suspendIdle(for duration: Duration) async {
+        while let session = takeIdle(since: ContinuousClock.now - duration) {
+            await suspend(session)
+        }
+    }
+
+    private func takeIdle(since moment: ContinuousClock.Instant) -> UploadSession? {
+        state.withLock { state in
+            let idle = state.entries.first { !$0.value.isLent && $0.value.lastUseTime <= moment }
+            guard let idle else { return nil }
+            return state.takeToSuspend(idle.key)
+        }
     }
 
     // MARK: -
@@ -214,9 +239,7 @@ final class UploadTable: Sendable {
             guard let oldest = idle.min(by: { $0.value.lastUse < $1.value.lastUse }) else {
                 return nil
             }
-            state.entries[oldest.key]?.isLent = true
-            state.entries[oldest.key]?.waiters = []
-            return oldest.value.session
+            return state.takeToSuspend(oldest.key)
         }
     }
 }
