@@ -272,6 +272,46 @@ import Testing
         try await store.close()
     }
 
+    @Test func `a write that a quota refuses is one denial, wherever it is refused`() async throws {
+        let (metrics, store, bucket) = try await Self.makeStore()
+        try await bucket.setQuota(Quota(byteCount: 1_000_000, objectCount: 1))
+        let session = try await bucket.beginUpload()
+        try await session.append(Self.noise.span.extracting(..<900_000))
+        // As bytes arrive, ...
+        #expect(await code { try await session.append(Self.noise.span) } == .quotaExceeded)
+        #expect(metrics["cairn_quota_denials_total", ["limit": "byteCount"]] == 1)
+        // ... when a length is announced, ...
+        let announced = await code {
+            _ = try await bucket.beginUpload(expectedByteCount: 200_000)
+        }
+        #expect(announced == .quotaExceeded)
+        #expect(metrics["cairn_quota_denials_total", ["limit": "byteCount"]] == 2)
+        try await session.cancel()
+        // ... and when a transaction would cross it.
+        try await bucket.putObject("one", [1].span)
+        #expect(await code { try await bucket.putObject("two", [2].span) } == .quotaExceeded)
+        #expect(metrics["cairn_quota_denials_total", ["limit": "objectCount"]] == 1)
+        #expect(metrics["cairn_quota_denials_total"] == 3)
+        #expect(metrics["cairn_errors_total", ["code": "quotaExceeded"]] == 3)
+        try await store.close()
+    }
+
+    @Test func `room that is made by ending what has expired is no denial`() async throws {
+        let simulated = SimulatedStore()
+        let (metrics, store, bucket) = try await Self.makeStore(simulated)
+        try await bucket.setQuota(Quota(uploadCount: 1))
+        let expired = try await bucket.beginUpload()
+        try await expired.append([1].span)
+        try await expired.suspend()
+        #expect(await code { _ = try await bucket.beginUpload() } == .quotaExceeded)
+        #expect(metrics["cairn_quota_denials_total", ["limit": "uploadCount"]] == 1)
+        simulated.clock.advance(by: simulated.configuration.uploadLifetime + .seconds(1))
+        let session = try await bucket.beginUpload()
+        #expect(metrics["cairn_quota_denials_total"] == 1)
+        try await session.cancel()
+        try await store.close()
+    }
+
     // MARK: - Gauges
 
     @Test func `gauges tell what is when they are asked for`() async throws {

@@ -16,7 +16,6 @@ final class UsageLedger: Sendable {
     /// How many days are kept for bills.
     let meteredDayCount: UInt32
     private let storeID: Octets16
-    private let metrics: StoreMetrics
     private let sealingKey: SealingKey
     private let context: Mutex<WorkerContext>
     // Which storage an account has used up.
@@ -26,9 +25,8 @@ final class UsageLedger: Sendable {
 
     init(
         storeID: Octets16, sealingKey: SealingKey, clock: any StoreClock, random: any RandomSource,
-        notBefore last: Timestamp, meteredDayCount: UInt32, metrics: StoreMetrics
+        notBefore last: Timestamp, meteredDayCount: UInt32
     ) throws(StoreError) {
-        self.metrics = metrics
         self.meteredDayCount = meteredDayCount
         meterClock = MeterClock(clock, notBefore: last)
         self.storeID = storeID
@@ -93,7 +91,7 @@ final class UsageLedger: Sendable {
         let settings = try sealed.map { (bytes) throws(StoreError) in try openQuota(bytes, of: id) }
         let node = UsageNode(
             id, kind, parent: parent, row ?? UsageRow(beginningAt: meterClock.now()),
-            settings ?? .none, metrics)
+            settings ?? .none)
         nodes.withLock { $0[id] = node }
         return node
     }
@@ -187,6 +185,17 @@ extension Engine {
     func reserve(
         in bucket: BucketID, byteCount: UInt64 = 0, durableByteCount: UInt64? = nil,
         isPart: Bool = false
+    ) async throws(StoreError) -> Reservation {
+        do throws(StoreError) {
+            return try await promiseOrReap(in: bucket, byteCount, durableByteCount, isPart)
+        } catch {
+            metrics.count(error)
+            throw error
+        }
+    }
+
+    private func promiseOrReap(
+        in bucket: BucketID, _ byteCount: UInt64, _ durableByteCount: UInt64?, _ isPart: Bool
     ) async throws(StoreError) -> Reservation {
         do throws(StoreError) {
             return try await promise(in: bucket, byteCount, durableByteCount, isPart)

@@ -93,13 +93,7 @@ final class UsageNode: Sendable {
     let parent: UsageNode?
     let state: Mutex<State>
 
-    private let metrics: StoreMetrics
-
-    init(
-        _ id: Octets16, _ kind: Kind, parent: UsageNode?, _ row: UsageRow, _ settings: QuotaRow,
-        _ metrics: StoreMetrics
-    ) {
-        self.metrics = metrics
+    init(_ id: Octets16, _ kind: Kind, parent: UsageNode?, _ row: UsageRow, _ settings: QuotaRow) {
         self.id = id
         self.kind = kind
         self.parent = parent
@@ -303,8 +297,7 @@ final class UsageNode: Sendable {
     }
 
     private func exceeded(_ limit: Quota.Limit, _ most: UInt64) -> StoreError {
-        metrics.countQuotaDenial(limit: limit.name)
-        return StoreError(
-            .quotaExceeded, "the quota of the \(scope.name) is reached: \(limit.name) \(most)")
+        StoreError(
+            exceeding: limit, "the quota of the \(scope.name) is reached: \(limit.name) \(most)")
     }
 }

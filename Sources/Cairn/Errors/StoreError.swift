@@ -17,6 +17,15 @@ public struct StoreError: Error, Hashable, CustomStringConvertible, Sendable {
         storage = Storage(code: code, message: message, cause: cause, file: file, line: line)
     }
 
+    /// Says that a quota has no room.
+    init(
+        exceeding limit: Quota.Limit, _ message: String, file: String = #fileID, line: Int = #line
+    ) {
+        storage = Storage(
+            code: .quotaExceeded, message: message, cause: nil, file: file, line: line,
+            exceededLimit: limit)
+    }
+
     /// What kind of failure this is; callers decide by it.
     public var code: Code { storage.code }
     /// What was attempted, on which object, and how to remedy it.
@@ -36,6 +45,9 @@ public struct StoreError: Error, Hashable, CustomStringConvertible, Sendable {
     /// Hashes the code.
     public func hash(into hasher: inout Hasher) { hasher.combine(code) }
 
+    /// The limit that was met; nil of any other error.
+    var exceededLimit: Quota.Limit? { storage.exceededLimit }
+
     /// True for the first who asks, so that an error is counted once on its way to the caller.
     func beginCounting() -> Bool { !storage.isCounted.exchange(true, ordering: .relaxed) }
 
@@ -47,8 +59,13 @@ public struct StoreError: Error, Hashable, CustomStringConvertible, Sendable {
         let cause: (any Error)?
         let file: String
         let line: Int
+        let exceededLimit: Quota.Limit?
 
-        init(code: Code, message: String, cause: (any Error)?, file: String, line: Int) {
+        init(
+            code: Code, message: String, cause: (any Error)?, file: String, line: Int,
+            exceededLimit: Quota.Limit? = nil
+        ) {
+            self.exceededLimit = exceededLimit
             self.code = code
             self.message = message
             self.cause = cause

@@ -35,9 +35,7 @@ final class StoreMetrics: Sendable {
     let gauges: StoreGauges
 
     /// The limits of quotas, and what stands for any that is not among them.
-    private static let quotaLimits = [
-        "byteCount", "blobCount", "objectCount", "blobByteCount", "uploadCount", otherLimit,
-    ]
+    private static let quotaLimits = Quota.Limit.allCases.map(\.name) + [otherLimit]
     private static let otherLimit = "other"
     private let errors: [StoreError.Code: Counter]
     private let quotaDenials: [String: Counter]
@@ -148,6 +146,7 @@ final class StoreMetrics: Sendable {
     func count(_ error: StoreError) {
         guard error.beginCounting() else { return }
         errors[error.code]?.increment()
+        if let limit = error.exceededLimit { countQuotaDenial(limit: limit.name) }
     }
 
     /// Counts what a job on a worker thread has thrown.

@@ -98,7 +98,7 @@ struct StoreOpening: Sendable {
             storeID: storeID, sealingKey: sealingKey, clock: seams.clock, random: seams.random,
             notBefore: try await pool.run { (_) throws(StoreError) in
                 try lastMetered(storeID, index)
-            }, meteredDayCount: UInt32(configuration.meteredDayCount), metrics: metrics)
+            }, meteredDayCount: UInt32(configuration.meteredDayCount))
         return Engine(
             storeID: storeID, configuration: configuration, chunker: row.chunker,
             disk: seams.disk, index: index, segments: segments, catalogue: catalogue,
