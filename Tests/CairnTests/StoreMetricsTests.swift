@@ -85,17 +85,6 @@ import Testing
         try await store.close()
     }
 
-    @Test func `denials of quotas are counted by limit`() async throws {
-        let (metrics, store, bucket) = try await Self.makeStore()
-        try await bucket.setQuota(Quota(byteCount: 100, objectCount: 0))
-        #expect(await code { try await bucket.put(Self.noise) } == .quotaExceeded)
-        #expect(await code { _ = try await bucket.putObject("a", [1].span) } == .quotaExceeded)
-        #expect(metrics["cairn_quota_denials_total", ["limit": "byteCount"]] == 1)
-        #expect(metrics["cairn_quota_denials_total", ["limit": "objectCount"]] == 1)
-        #expect(metrics["cairn_quota_denials_total", ["limit": "blobCount"]] == 0)
-        try await store.close()
-    }
-
     // MARK: - Commits
 
     @Test func `each transaction is counted once, with its time and its group`() async throws {
