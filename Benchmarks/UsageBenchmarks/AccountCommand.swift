@@ -41,6 +41,11 @@ struct AccountCommand: AsyncParsableCommand {
             print("|---|---|---|---|---|")
             let cells = times.map { $0.quantile(0.5).formatted(2) }
             print("| \(buckets) | \(cells.joined(separator: " | ")) |")
+            let counting = try await milliseconds {
+                let report = try await store.verify(.structure)
+                guard report.isSound else { throw ValidationError("\(report.problems)") }
+            }
+            print("everything counted anew in \((counting / 1000).formatted(1)) s")
             try await store.close()
         }
     }
