@@ -72,6 +72,7 @@ final class UsageNode: Sendable {
         let node: UsageNode
         let row: UsageRow
         let settings: QuotaRow
+        let isRemoved: Bool
         let promised: PromisedUsage
 
         /// The transaction took place.
@@ -80,7 +81,7 @@ final class UsageNode: Sendable {
         func run() {
             node.state.withLock { state in
                 state.leaving = .none
-                state.isRemoved = false
+                state.isRemoved = isRemoved
                 state.row = row
                 state.settings = settings
                 state.promised = state.promised + -promised
@@ -149,14 +150,13 @@ final class UsageNode: Sendable {
             guard !overflow else {
                 throw StoreError(.limitExceeded, "uploads announce more than 2^63 bytes")
             }
-            let promised = state.promised + more
-            if state.settings.quota != .unlimited {
-                // Room that a transaction is about to give back is not there yet.
-                var held = state
-                held.promised = state.promised + state.leaving
-                try check(
-                    held, UsageCounts(), state.row.counts, promised + state.leaving, charging,
-                    beginsUpload: true)
+            let (counts, promised) = (state.row.counts, state.promised + more)
+            // Room that a transaction is about to give back is not there yet.
+            let held = state.promised + state.leaving
+            try check(state.settings.quota, beginsUpload: true) { limit in
+                Self.used(limit, counts, held, charging)
+            } after: { limit in
+                Self.used(limit, counts, held + more, charging)
             }
             state.promised = promised
         }
@@ -178,7 +178,8 @@ final class UsageNode: Sendable {
         let charging = charging
         return try state.withLock { (state) throws(StoreError) in
             let undo = Undo(
-                node: self, row: state.row, settings: state.settings, promised: change.promised)
+                node: self, row: state.row, settings: state.settings, isRemoved: state.isRemoved,
+                promised: change.promised)
             var row = state.row
             try row.counts.add(change.counts)
             let before = Meter.charged(state.row.counts)
@@ -191,9 +192,16 @@ final class UsageNode: Sendable {
             if case .store = kind { row.meter = Meter(beginningAt: max(now, row.meter.since)) }
             let promised = state.promised + change.promised
             if change.isEnforced {
-                try check(
-                    state, change.passive, row.counts, promised, charging,
-                    beginsUpload: change.beginsUpload)
+                let old = state
+                var raised = old.row.counts
+                try raised.add(change.passive)
+                try check(state.settings.quota, beginsUpload: change.beginsUpload) { limit in
+                    max(
+                        Self.used(limit, old.row.counts, old.promised, charging),
+                        Self.used(limit, raised, old.promised, charging))
+                } after: { limit in
+                    Self.used(limit, row.counts, promised, charging)
+                }
                 warnings(state, row.counts, promised, charging).forEach(warn)
             }
             if let day = change.day {
@@ -226,20 +234,13 @@ final class UsageNode: Sendable {
 
     // What is there already may be above a limit that was set later, and may get less.
     private func check(
-        _ state: State, _ passive: UsageCounts, _ counts: UsageCounts, _ promised: PromisedUsage,
-        _ charging: ChargingMode, beginsUpload: Bool
+        _ quota: Quota, beginsUpload: Bool, before: (Quota.Limit) -> Int64,
+        after: (Quota.Limit) -> Int64
     ) throws(StoreError) {
-        let quota = state.settings.quota
-        guard quota != .unlimited else { return }
-        var raised = state.row.counts
-        try raised.add(passive)
         for limit in Self.limits where limit != .uploadCount || beginsUpload {
             guard let most = quota[limit] else { continue }
-            let before = max(
-                Self.used(limit, state.row.counts, state.promised, charging),
-                Self.used(limit, raised, state.promised, charging))
-            let after = Self.used(limit, counts, promised, charging)
-            guard after <= before || after <= Int64(clamping: most) else {
+            let after = after(limit)
+            guard after <= before(limit) || after <= Int64(clamping: most) else {
                 throw exceeded(limit, most)
             }
         }
