@@ -67,18 +67,8 @@ struct SmallCommand: AsyncParsableCommand {
     private func rate(
         _ width: Int, _ body: @escaping @Sendable (Int) async throws -> Void
     ) async throws -> Double {
-        let start = ContinuousClock.now
-        try await withThrowingTaskGroup(of: Void.self) { [objects] group in
-            for worker in 0..<width {
-                group.addTask {
-                    for number in stride(from: worker, to: objects, by: width) {
-                        try await body(number)
-                    }
-                }
-            }
-            try await group.waitForAll()
-        }
-        return Double(objects) / ((ContinuousClock.now - start).milliseconds / 1000)
+        let time = try await milliseconds { try await concurrently(width, objects, body) }
+        return Double(objects) / (time / 1000)
     }
 }
 

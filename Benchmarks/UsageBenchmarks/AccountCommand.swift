@@ -51,17 +51,11 @@ struct AccountCommand: AsyncParsableCommand {
     }
 
     private func mount(_ digest: Digest, _ buckets: [Bucket]) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for worker in 0..<32 {
-                group.addTask {
-                    for number in stride(from: worker, to: buckets.count, by: 32) {
-                        try await buckets[number].putBlob(Array("own \(number)".utf8).span)
-                        guard number > 0 else { continue }
-                        try await buckets[number].mountBlob(digest, from: buckets[0])
-                    }
-                }
-            }
-            try await group.waitForAll()
+        try await concurrently(32, buckets.count) { number in
+            let own = Array("own \(number)".utf8)
+            try await buckets[number].putBlob(own.span)
+            guard number > 0 else { return }
+            try await buckets[number].mountBlob(digest, from: buckets[0])
         }
     }
 }

@@ -56,20 +56,15 @@ struct ReserveCommand: AsyncParsableCommand {
     static func buckets(
         _ count: Int, of account: Account, _ quota: Quota?
     ) async throws -> [Bucket] {
-        try await withThrowingTaskGroup(of: [Bucket].self) { group in
-            for worker in 0..<32 {
-                group.addTask {
-                    var buckets: [Bucket] = []
-                    for number in stride(from: worker, to: count, by: 32) {
-                        let bucket = try await account.createBucket("bucket/\(number)")
-                        if let quota { try await bucket.setQuota(quota) }
-                        buckets.append(bucket)
-                    }
-                    return buckets
-                }
-            }
-            return try await group.reduce(into: []) { $0 += $1 }
+        try await concurrently(32, count) { number in
+            let bucket = try await account.createBucket("bucket/\(number)")
+            if let quota { try await bucket.setQuota(quota) }
         }
+        var buckets: [Bucket] = []
+        for number in 0..<count {
+            buckets.append(try await account.bucket("bucket/\(number)"))
+        }
+        return buckets
     }
 
     private func reserve(_ buckets: [Bucket]) async throws -> Double {
@@ -98,17 +93,10 @@ struct ReserveCommand: AsyncParsableCommand {
 
     private func commit(_ buckets: [Bucket], _ round: Int) async throws -> Double {
         let time = try await milliseconds {
-            try await withThrowingTaskGroup(of: Void.self) { [commits] group in
-                for worker in 0..<64 {
-                    group.addTask {
-                        for number in stride(from: worker, to: commits, by: 64) {
-                            let body = Array("\(round)-\(number)-\(buckets.count)".utf8)
-                            try await buckets[number % buckets.count].putBlob(
-                                (body + [UInt8](repeating: 0, count: 80)).span)
-                        }
-                    }
-                }
-                try await group.waitForAll()
+            try await concurrently(64, commits) { number in
+                let name = Array("\(round)-\(number)-\(buckets.count)".utf8)
+                let body = name + [UInt8](repeating: 0, count: 80)
+                try await buckets[number % buckets.count].putBlob(body.span)
             }
         }
         return Double(commits) / (time / 1000)
