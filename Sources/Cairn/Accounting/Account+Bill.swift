@@ -31,7 +31,7 @@ extension Account {
         let now = engine.ledger.meterClock.now()
         let charging = try await engine.settings(of: row.id.octets).charging(
             onDay: month.firstDay)
-        let end = min(now, Meter.start(ofDay: month.next.firstDay))
+        let end = min(now, Meter.start(ofDay: month.days.upperBound))
         var buckets: [BucketBill] = []
         for (table, names) in [
             (Tables.bucketNames, row.id.octets.bytes), (Tables.removedBuckets, []),
@@ -42,7 +42,9 @@ extension Account {
                 let metered = try await metered(rows, of: table, in: month, snapshot)
                 for var bucket in metered {
                     if let sealed = bucket.quota {
-                        bucket.isPublic = try await engine.isPublic(bucket.id, sealed)
+                        bucket.isPublic = try await engine.openSettings(
+                            sealed, of: bucket.id.octets
+                        ).isPublic
                     }
                     if let bill = try bucket.bill(month, until: end, charging) {
                         buckets.append(bill)
@@ -74,7 +76,7 @@ extension Account {
                 bucket.traffic = try snapshot.scan(
                     Tables.traffic,
                     from: RowKey.meteredDay(account, bucket.id, month.firstDay),
-                    before: RowKey.meteredDay(account, bucket.id, month.next.firstDay),
+                    before: RowKey.meteredDay(account, bucket.id, month.days.upperBound),
                     limit: month.dayCount)
                 if !bucket.isRemoved {
                     bucket.usage = try snapshot.get(Tables.usage, bucket.id.octets.bytes)
@@ -83,16 +85,6 @@ extension Account {
                 buckets.append(bucket)
             }
             return buckets
-        }
-    }
-}
-
-extension Engine {
-    fileprivate func isPublic(
-        _ bucket: BucketID, _ sealed: [UInt8]
-    ) async throws(StoreError) -> Bool {
-        try await pool.run { [ledger] (_) throws(StoreError) in
-            try ledger.openQuota(sealed, of: bucket.octets).isPublic
         }
     }
 }
@@ -136,7 +128,7 @@ private struct MeteredBucket: Sendable {
         var (changes, present) = try changes(in: month, until: end, Int(charging.rawValue))
         var days: [DayBill] = []
         let trafficByDay = try trafficByDay()
-        for day in month.firstDay..<month.next.firstDay where Meter.start(ofDay: day) <= end {
+        for day in month.days where Meter.start(ofDay: day) <= end {
             // Until its next change a bucket has what it had before it.
             let held = changes.first?.series.start ?? present
             var series = MeteredDay.Series(
@@ -161,7 +153,7 @@ private struct MeteredBucket: Sendable {
     private func trafficByDay() throws(StoreError) -> [UInt32: Traffic] {
         var days: [UInt32: Traffic] = [:]
         for row in traffic {
-            guard let day = RowKey.number(Array(row.key.suffix(4))) else { continue }
+            guard let day = RowKey.day(ofMetered: row.key) else { continue }
             days[day] = try Engine.decodeTraffic(row.value)
         }
         return days
@@ -173,7 +165,7 @@ private struct MeteredBucket: Sendable {
     ) throws(StoreError) -> ([(day: UInt32, series: MeteredDay.Series)], UInt64) {
         var changes: [(day: UInt32, series: MeteredDay.Series)] = []
         for row in days {
-            guard let day = RowKey.number(Array(row.key.suffix(4))) else { continue }
+            guard let day = RowKey.day(ofMetered: row.key) else { continue }
             let metered = try lower(
                 "reading a metered day",
                 core: { () throws(CoreError) in try MeteredDay(decoding: row.value) })

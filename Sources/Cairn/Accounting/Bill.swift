@@ -62,7 +62,10 @@ public struct ByteTime: Hashable, Comparable, Sendable {
     /// An amount.
     public init(byteNanoseconds: UInt128) { self.byteNanoseconds = byteNanoseconds }
 
-    init(of parts: [ByteTime]) { byteNanoseconds = parts.reduce(0) { $0 + $1.byteNanoseconds } }
+    /// The sum of some amounts.
+    public init(of parts: [ByteTime]) {
+        byteNanoseconds = parts.reduce(0) { $0 + $1.byteNanoseconds }
+    }
 
     /// Bytes times seconds; the rest of a byte-second is left out.
     public var byteSeconds: UInt128 { byteNanoseconds / 1_000_000_000 }

@@ -44,7 +44,10 @@ public struct CalendarMonth: Hashable, Comparable, Sendable, LosslessStringConve
     }
 
     /// The days that it has.
-    public var dayCount: Int { Int(next.firstDay - firstDay) }
+    public var dayCount: Int { days.count }
+
+    /// Counted from 1970-01-01.
+    var days: Range<UInt32> { firstDay..<next.firstDay }
 
     // The first one after those that can be named ends at the end of time.
     var next: Self {

@@ -101,7 +101,7 @@ final class TrafficLedger: Sendable {
     ///
     /// - Returns: false when somebody has begun it before.
     func beginTotal(of account: AccountID, in month: CalendarMonth) -> Bool {
-        let days = month.firstDay..<month.next.firstDay
+        let days = month.days
         return state.withLock { state in
             let key = Month(account: account, month: month)
             guard state.months[key] == nil else { return false }
@@ -139,11 +139,8 @@ extension Engine {
             for (key, traffic) in leaving { try transaction.add(traffic, key) }
             counted.noteLeft()
         } completion: { [traffic] result in
-            if case .success = result {
-                traffic.endFlush(isWritten: true)
-            } else {
-                traffic.endFlush(isWritten: false)
-            }
+            let isWritten = if case .success = result { true } else { false }
+            traffic.endFlush(isWritten: isWritten)
             completion(result)
         }
     }

@@ -93,9 +93,7 @@ extension Transaction {
     private func split(
         _ byteCount: UInt64, of root: ChunkID, among sharers: [Sharer], for bucket: BucketID
     ) throws(StoreError) {
-        let ordered = sharers.sorted {
-            $0.bucket.octets.bytes.lexicographicallyPrecedes($1.bucket.octets.bytes)
-        }
+        let ordered = sharers.sorted { $0.bucket.octets < $1.bucket.octets }
         let (part, rest) = byteCount.quotientAndRemainder(dividingBy: UInt64(ordered.count))
         for (index, sharer) in ordered.enumerated() {
             var row = sharer.row

@@ -203,7 +203,7 @@ extension Transaction {
         if case .bucket = node.kind { return BucketID(octets: node.id) }
         // An account's threshold was crossed by what this transaction does in one of its buckets.
         let ids = usage.changes.keys.filter { usage.ledger[$0]?.parent === node }
-        return ids.min { $0.bytes.lexicographicallyPrecedes($1.bytes) }.map(BucketID.init)
+        return ids.min().map(BucketID.init)
     }
 
     private func isForgotten(_ node: UsageNode) throws(StoreError) -> Bool {
@@ -251,9 +251,8 @@ extension Transaction {
         for id in usage.removed {
             usage.changes[id, default: UsageNode.Change()].isEnforced = false
         }
-        let ids = usage.changes.keys.sorted { $0.bytes.lexicographicallyPrecedes($1.bytes) }
         var changes: [(UsageNode, UsageNode.Change)] = []
-        for id in ids {
+        for id in usage.changes.keys.sorted() {
             guard var change = usage.changes[id],
                 let node = try usage.ledger.node(of: BucketID(octets: id), self)
             else { continue }

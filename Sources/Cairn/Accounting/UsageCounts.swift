@@ -36,18 +36,10 @@ enum UsageCounter: Int, CaseIterable, Sendable {
 /// One number for each counter, or one change.
 ///
 /// Not a vector: those want an alignment that frames of asynchronous functions do not have.
-struct UsageCounts: Hashable, Sendable {
+struct UsageCounts: Sendable {
     private var lanes = InlineArray<16, Int64>(repeating: 0)
 
     var isZero: Bool { lanes.indices.allSatisfy { lanes[$0] == 0 } }
-
-    static func == (lhs: Self, rhs: Self) -> Bool {
-        lhs.lanes.indices.allSatisfy { lhs.lanes[$0] == rhs.lanes[$0] }
-    }
-
-    func hash(into hasher: inout Hasher) {
-        for index in lanes.indices { hasher.combine(lanes[index]) }
-    }
 
     subscript(counter: UsageCounter) -> Int64 {
         get { lanes[counter.rawValue] }

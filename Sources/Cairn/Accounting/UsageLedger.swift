@@ -20,8 +20,8 @@ final class UsageLedger: Sendable {
     private let context: Mutex<WorkerContext>
     // Which storage an account has used up.
     private let denied = Mutex<[AccountID: Set<Allowances.Kind>]>([:])
-    private let nodeCountMax = Mutex(idleCountMax)
     private let nodes = Mutex<[Octets16: UsageNode]>([:])
+    private let nodeCountMax = Atomic(idleCountMax)
 
     init(
         storeID: Octets16, sealingKey: SealingKey, clock: any StoreClock, random: any RandomSource,
@@ -100,14 +100,14 @@ final class UsageLedger: Sendable {
     /// that none has a node in its hands that is not the one which others get.
     func dropIdle() {
         nodes.withLock { nodes in
-            guard nodes.count >= nodeCountMax.withLock({ $0 }) else { return }
+            guard nodes.count >= nodeCountMax.load(ordering: .relaxed) else { return }
             // Those of accounts stay: others name them.
             nodes = nodes.filter { _, node in
                 guard case .bucket = node.kind else { return true }
                 return node.state.withLock { $0.holderCount > 0 || $0.promised != .none }
             }
             // Where most of them are in use, not again with each transaction.
-            nodeCountMax.withLock { $0 = max(Self.idleCountMax, 2 * nodes.count) }
+            nodeCountMax.store(max(Self.idleCountMax, 2 * nodes.count), ordering: .relaxed)
         }
     }
 

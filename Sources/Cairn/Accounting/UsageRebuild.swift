@@ -83,8 +83,8 @@ struct UsageRebuild {
             for try await rows in engine.pages(
                 of: Tables.meteredDays, prefix: prefix, for: "the count of usage")
             {
-                guard let last = rows.last?.key.suffix(4) else { continue }
-                day = (RowKey.number(Array(last)) ?? day) + 1
+                guard let last = rows.last?.key else { continue }
+                day = (RowKey.day(ofMetered: last) ?? day) + 1
             }
             let today = Meter.day(of: engine.ledger.meterClock.now())
             try await engine.transact { [day] (transaction) throws(StoreError) in

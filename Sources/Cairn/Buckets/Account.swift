@@ -65,7 +65,7 @@ public final class Account: Sendable {
             try transaction.putOwner(
                 OwnerRow(account: bucket.accountID, number: bucket.indexKeySlot), of: id)
             // In memory from now on: the first upload need not wait for it.
-            _ = try transaction.number(of: id)
+            _ = try transaction.usage.ledger.node(of: id, transaction)
             try transaction.beginEvents(of: id)
         }
         return Bucket(id, bucket, engine, changeCount: changeCount)

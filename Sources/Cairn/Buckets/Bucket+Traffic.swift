@@ -53,19 +53,7 @@ extension Bucket {
     ///
     /// - Throws: ``StoreError`` with code `bucketUnknown`, `outOfSpace`, `io`, `closed`.
     public func setPublic(_ isPublic: Bool) async throws(StoreError) {
-        let bucketID = bucketID
-        try await engine.act(act("PutBucketVisibility")) { [engine] () throws(StoreError) in
-            try await engine.transact { (transaction) throws(StoreError) in
-                try transaction.checkBucket(bucketID)
-                guard let node = try engine.ledger.node(of: bucketID, transaction) else {
-                    throw StoreError(.bucketUnknown, "the bucket was deleted")
-                }
-                var row = node.settings
-                row.isPublic = isPublic
-                try transaction.putQuota(row, of: bucketID.octets)
-                try transaction.note(.settingsChanged, .settings, in: bucketID)
-            }
-        }
+        try await change("PutBucketVisibility") { row, _ in row.isPublic = isPublic }
     }
 }
 
@@ -94,8 +82,7 @@ extension Engine {
                 for: "the count of traffic")
             {
                 for row in rows {
-                    guard let day = RowKey.number(Array(row.key.suffix(4))),
-                        (month.firstDay..<month.next.firstDay).contains(day)
+                    guard let day = RowKey.day(ofMetered: row.key), month.days.contains(day)
                     else { continue }
                     written = written + (try Self.decodeTraffic(row.value))
                 }

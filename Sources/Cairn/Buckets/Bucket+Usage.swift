@@ -37,16 +37,26 @@ extension Bucket {
     ///   that of the account), `bucketUnknown`, `outOfSpace`, `io`, `closed`.
     public func setQuota(_ quota: Quota) async throws(StoreError) {
         try quota.check()
+        try await change("PutBucketQuota") { (row, node) throws(StoreError) in
+            if let account = node.parent { try quota.check(within: account.settings.quota) }
+            row.quota = quota
+        }
+    }
+
+    /// Changes what is set for the bucket beside its keys and its objects.
+    func change(
+        _ action: String,
+        _ change: @escaping @Sendable (inout QuotaRow, UsageNode) throws(StoreError) -> Void
+    ) async throws(StoreError) {
         let bucketID = bucketID
-        try await engine.act(act("PutBucketQuota")) { [engine] () throws(StoreError) in
+        try await engine.act(act(action)) { [engine] () throws(StoreError) in
             try await engine.transact { (transaction) throws(StoreError) in
                 try transaction.checkBucket(bucketID)
                 guard let node = try engine.ledger.node(of: bucketID, transaction) else {
                     throw StoreError(.bucketUnknown, "the bucket was deleted")
                 }
-                if let account = node.parent { try quota.check(within: account.settings.quota) }
                 var row = node.settings
-                row.quota = quota
+                try change(&row, node)
                 try transaction.putQuota(row, of: bucketID.octets)
                 try transaction.note(.settingsChanged, .settings, in: bucketID)
             }
@@ -235,8 +245,7 @@ extension Store {
             var usage = StoreUsage()
             let id = engine.storeID
             usage.total = Usage(
-                try Engine.decodeUsage(engine.row(Tables.usage, id.bytes)),
-                engine.ledger.promised(to: id), .logical)
+                try Engine.decodeUsage(engine.row(Tables.usage, id.bytes)), .none, .logical)
             try lower(
                 "adding up files",
                 disk: { () throws(DiskError) in
@@ -278,6 +287,13 @@ extension Engine {
         let sealed = try await read("reading a quota") { (index) throws(IndexError) in
             try index.get(Tables.quotas, id.bytes)
         }
+        return try await openSettings(sealed, of: id)
+    }
+
+    /// What a row says of a bucket or an account; nothing where there is none.
+    func openSettings(
+        _ sealed: [UInt8]?, of id: Octets16
+    ) async throws(StoreError) -> QuotaRow {
         guard let sealed else { return .none }
         return try await pool.run { [ledger] (_) throws(StoreError) in
             try ledger.openQuota(sealed, of: id)

@@ -274,6 +274,9 @@ extension RowKey {
         return number
     }
 
+    /// The day that the key of a metered day, or of traffic, ends with; nil for no such key.
+    static func day(ofMetered key: [UInt8]) -> UInt32? { number(Array(key.suffix(4))) }
+
     static func partNumber(of key: [UInt8]) throws(StoreError) -> PartNumber {
         guard key.count == 2 * Octets16.byteCount + 2 else {
             throw StoreError(.corrupted, "the key of a part has \(key.count) bytes")

@@ -20,7 +20,7 @@
 internal import CairnCore
 
 /// What a bucket, an account or the store has, and what has come of it today.
-struct UsageRow: Hashable, Sendable {
+struct UsageRow: Sendable {
     var counts = UsageCounts()
     var meter: Meter
 

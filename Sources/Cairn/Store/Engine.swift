@@ -133,14 +133,14 @@ final class Engine: Sendable {
     ) {
         let (now, events, ledger) = (clock.now(), configuration.eventRetention, ledger)
         committer.submit(
-            CommitRequest(needsSegments: needsSegments) { (base) throws(StoreError) in
-                let transaction = Transaction(
-                    base, at: now, cause: cause, keeping: events, ledger)
-                try body(transaction)
-                return try transaction.settleUsage().end
-            } completion: { result in
-                completion(result)
-            })
+            CommitRequest(
+                needsSegments: needsSegments,
+                body: { (base) throws(StoreError) in
+                    let transaction = Transaction(
+                        base, at: now, cause: cause, keeping: events, ledger)
+                    try body(transaction)
+                    return try transaction.settleUsage().end
+                }, completion: completion))
     }
 }
 

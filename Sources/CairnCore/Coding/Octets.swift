@@ -3,7 +3,7 @@
 /// Sixteen bytes: the identifier of a store, a bucket or a domain.
 ///
 /// A plain value without heap storage, safe to share between threads.
-public struct Octets16: Hashable, Sendable {
+public struct Octets16: Hashable, Comparable, Sendable {
     /// How many bytes there are.
     public static let byteCount = 16
 
@@ -34,6 +34,11 @@ public struct Octets16: Hashable, Sendable {
         var difference: UInt8 = 0
         for index in lhs.storage.indices { difference |= lhs.storage[index] ^ rhs.storage[index] }
         return difference == 0
+    }
+
+    /// Whether the left bytes come first in lexicographic order.
+    public static func < (lhs: Self, rhs: Self) -> Bool {
+        lhs.storage.span.precedes(rhs.storage.span)
     }
 
     /// Hashes the bytes, one word at a time.
@@ -89,12 +94,7 @@ public struct Octets32: Hashable, Comparable, Sendable {
 
     /// Whether the left bytes come first in lexicographic order.
     public static func < (lhs: Self, rhs: Self) -> Bool {
-        for offset in stride(from: 0, to: byteCount, by: 8) {
-            let left = lhs.storage.span.littleEndianWord(at: offset).byteSwapped
-            let right = rhs.storage.span.littleEndianWord(at: offset).byteSwapped
-            if left != right { return left < right }
-        }
-        return false
+        lhs.storage.span.precedes(rhs.storage.span)
     }
 
     /// Hashes the bytes, one word at a time.
@@ -102,5 +102,17 @@ public struct Octets32: Hashable, Comparable, Sendable {
         for offset in stride(from: 0, to: Self.byteCount, by: 8) {
             hasher.combine(storage.span.littleEndianWord(at: offset))
         }
+    }
+}
+
+extension Span<UInt8> {
+    /// Whether these bytes come before others in lexicographic order: as many, and whole words.
+    fileprivate func precedes(_ other: Span<UInt8>) -> Bool {
+        for offset in stride(from: 0, to: count, by: 8) {
+            let left = littleEndianWord(at: offset).byteSwapped
+            let right = other.littleEndianWord(at: offset).byteSwapped
+            if left != right { return left < right }
+        }
+        return false
     }
 }

@@ -1,5 +1,6 @@
 // Part of Cairn, a content-addressed blob store.
 internal import ArgumentParser
+internal import Cairn
 internal import CairnServer
 
 /// The commands on quotas.
@@ -191,10 +192,10 @@ extension QuotaCommand {
                     kind: kind, bytes: bytes.value?.byteCount, action: action)
                 wanted = [info]
             } else if freeTier {
-                wanted = [
-                    ("privateStorage", 500_000_000), ("publicStorage", 50_000_000_000),
-                    ("anonymousTransfer", 500_000_000_000), ("signedInTransfer", 5_000_000_000_000),
-                ].map { AllowanceInfo(kind: $0.0, bytes: $0.1, action: action) }
+                let amounts = Allowances.freeTier(.warn)
+                wanted = Allowances.Kind.allCases.map { kind in
+                    AllowanceInfo(kind: kind.name, bytes: amounts[kind]?.amount, action: action)
+                }
             }
             let allowances = try await withAccess { try await $0.allowances(setting: wanted) }
             if options.json {

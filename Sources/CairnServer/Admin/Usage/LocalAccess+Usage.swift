@@ -209,7 +209,7 @@ extension BillInfo {
         self.init(
             month: month.description, end: bill.end.description, isFinal: bill.isFinal,
             charging: bill.charging.name,
-            total: ByteTimeInfo(chosen.total, in: month),
+            total: ByteTimeInfo(ByteTime(of: chosen.map(\.total)), in: month),
             transferredBytes: traffic.transferredBytes, requests: traffic.requests,
             buckets: chosen.map { bucket in
                 Bucket(
@@ -220,12 +220,6 @@ extension BillInfo {
                     days: includesDays
                         ? bucket.days.map { Day($0, in: month) } : nil)
             })
-    }
-}
-
-extension [BucketBill] {
-    fileprivate var total: ByteTime {
-        ByteTime(byteNanoseconds: reduce(0) { $0 + $1.total.byteNanoseconds })
     }
 }
 
